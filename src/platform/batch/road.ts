@@ -1,0 +1,149 @@
+import { InfrastructureError } from "../errors.ts";
+import { codeOf, isTransient, uniqueViolation } from "../postgres/errors.ts";
+import type { Pool } from "../postgres/pool.ts";
+import { type Letter, Mailbox } from "./mailbox.ts";
+import { type Transaction, transact } from "./transaction.ts";
+
+/** Carries out commands in their order, each seeing what the one before it did; answers them in the same order. */
+export type BatchHandler<Command, Reply> = (
+  tx: Transaction,
+  commands: readonly Command[],
+) => Promise<Reply[]>;
+
+export interface RoadObserver<Command> {
+  /** A batch was answered. */
+  batch?(size: number, seconds: number): void;
+  /** A transaction was rolled back; it is run again, whole or in halves. */
+  rollback?(error: unknown): void;
+  /** One command alone could not be carried out: no refusal, but a defect. It was answered 500. */
+  poison?(command: Command, error: unknown): void;
+  /** Something was committed, so others may have something to read. */
+  committed?(): void;
+}
+
+export interface RoadOptions<Command, Reply> {
+  pool: Pool;
+  handle: BatchHandler<Command, Reply>;
+  /** How much work a command is; a batch takes up to `maxWork` of it. */
+  workOf?: (command: Command) => number;
+  maxWork?: number;
+  /** Commands that may wait; one more is answered 503. */
+  maxWaiting: number;
+  /** How long a batch is tried again while the database is away. */
+  patienceMs?: number;
+  observer?: RoadObserver<Command>;
+}
+
+/**
+ * The one road of a service: whatever arrived while the last batch was committed becomes the next batch.
+ * Nobody waits on a timer, and a single command is a batch of one.
+ */
+export class Road<Command, Reply> {
+  private readonly mailbox: Mailbox<Command, Reply>;
+  private readonly options: RoadOptions<Command, Reply>;
+
+  constructor(options: RoadOptions<Command, Reply>) {
+    this.options = options;
+    this.mailbox = new Mailbox({
+      deliver: (letters) => this.carry(letters),
+      workOf: options.workOf ?? (() => 1),
+      maxWork: options.maxWork ?? 1_000,
+      maxWaiting: options.maxWaiting,
+    });
+  }
+
+  get waiting(): number {
+    return this.mailbox.waiting;
+  }
+
+  submit(command: Command): Promise<Reply> {
+    return this.mailbox.put(command);
+  }
+
+  /** Accepts nothing more and resolves when all that was accepted is answered. */
+  drain(): Promise<void> {
+    return this.mailbox.close();
+  }
+
+  private async carry(letters: Letter<Command, Reply>[]): Promise<void> {
+    const started = performance.now();
+    const commands = letters.map((letter) => letter.command);
+    let replies: Reply[];
+    try {
+      replies = await this.settle(commands);
+    } catch (error) {
+      if (isTransient(error)) return rejectAll(letters, unavailable(error));
+      return this.bisect(letters, error);
+    }
+    this.options.observer?.batch?.(letters.length, (performance.now() - started) / 1_000);
+    this.options.observer?.committed?.();
+    letters.forEach((letter, i) => {
+      letter.resolve(replies[i]!);
+    });
+  }
+
+  /** Runs the batch until it is committed, it is known to be impossible, or patience ends. */
+  private async settle(commands: Command[]): Promise<Reply[]> {
+    const giveUpAt = performance.now() + (this.options.patienceMs ?? 20_000);
+    let collisions = 0;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await transact(this.options.pool, (tx) => this.options.handle(tx, commands));
+      } catch (error) {
+        this.options.observer?.rollback?.(error);
+        const collided = codeOf(error) === uniqueViolation || error instanceof TryAgain;
+        const worthIt = collided ? ++collisions <= 5 : isTransient(error) && performance.now() < giveUpAt;
+        if (!worthIt) throw error;
+        await pause(attempt);
+      }
+    }
+  }
+
+  /** One bad command must not disturb the others: halve until it stands alone. */
+  private async bisect(letters: Letter<Command, Reply>[], error: unknown): Promise<void> {
+    const [first, ...others] = letters;
+    if (others.length === 0) {
+      this.options.observer?.poison?.(first!.command, error);
+      first!.reject(defect(error));
+      return;
+    }
+    const middle = letters.length >> 1;
+    await this.carry(letters.slice(0, middle));
+    await this.carry(letters.slice(middle));
+  }
+}
+
+/** What a handler throws when what it read was overtaken before it held the locks: the next try will see it. */
+export class TryAgain extends Error {}
+
+function pause(attempt: number): Promise<void> {
+  const ceiling = Math.min(1_000, 5 * 2 ** attempt);
+  return new Promise((resolve) => setTimeout(resolve, ceiling * (0.5 + Math.random() / 2)));
+}
+
+function rejectAll<Command, Reply>(letters: Letter<Command, Reply>[], error: InfrastructureError): void {
+  for (const letter of letters) letter.reject(error);
+}
+
+function unavailable(cause: unknown): InfrastructureError {
+  return new InfrastructureError(
+    "platform.unavailable",
+    "the database cannot be reached; nothing was changed",
+    {
+      retryable: true,
+      retryAfterSeconds: 1,
+      cause,
+    },
+  );
+}
+
+function defect(cause: unknown): InfrastructureError {
+  return new InfrastructureError(
+    "platform.internal",
+    "the command could not be carried out; nothing was changed",
+    {
+      retryable: false,
+      cause,
+    },
+  );
+}

@@ -1,0 +1,52 @@
+import pg from "pg";
+
+export type Pool = pg.Pool;
+
+const int8 = 20;
+const int8Array = 1016;
+
+/**
+ * Every bigint of ours (versions, positions, counts) stays far below 2^53, so it is read as a number.
+ * xid8 stays text: it is only compared, and only by PostgreSQL.
+ */
+const parsers: Record<number, (text: string) => unknown> = {
+  [int8]: Number,
+  [int8Array]: (text) => text.slice(1, -1).split(",").filter(Boolean).map(Number),
+};
+
+const types = {
+  getTypeParser: ((oid: number, format?: "text" | "binary") =>
+    parsers[oid] ?? pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
+};
+
+/**
+ * plan_cache_mode: a generic plan that was cached while a table was empty scans it for ever after.
+ * The timeouts bound what one transaction may cost the others: readers of the log wait for the oldest writer.
+ */
+const sessionSettings = {
+  plan_cache_mode: "force_custom_plan",
+  lock_timeout: "10s",
+  statement_timeout: "60s",
+  idle_in_transaction_session_timeout: "60s",
+  timezone: "UTC",
+};
+
+export function createPool(url: string, options: { max: number; name: string }): Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.max,
+    application_name: options.name,
+    pipeline: true,
+    types,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    options: Object.entries(sessionSettings)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(" "),
+  });
+  // A connection that breaks while it is idle, or between two statements, is reported to whoever uses it next;
+  // without these listeners Node would end the process over it.
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
+  return pool;
+}

@@ -1,0 +1,40 @@
+import type { BatchHandler } from "../../platform/batch/road.ts";
+import type { EventRecord, LogPosition } from "../../platform/log/append.ts";
+import type { CatalogCommand, CatalogRefusal, Product } from "./contract.ts";
+import { decide, evolve } from "./product.ts";
+import { loadShelf, log, saveProducts } from "./store.ts";
+
+export type CatalogReply =
+  | {
+      readonly accepted: true;
+      readonly created: boolean;
+      readonly product: Product;
+      readonly written: LogPosition;
+    }
+  | { readonly accepted: false; readonly refusal: CatalogRefusal };
+
+/** The road of the service. */
+export const handleCatalog: BatchHandler<CatalogCommand, CatalogReply> = async (tx, commands) => {
+  const shelf = await loadShelf(tx, commands);
+  const mark = await log.mark(tx);
+  const changed = new Set<string>();
+  const events: EventRecord[] = [];
+  const replies = commands.map((command): CatalogReply => {
+    const decision = decide(shelf, command);
+    if (!decision.accepted) return decision;
+    const created = !shelf.products.has(command.product_id);
+    for (const event of decision.events) {
+      evolve(shelf, event, mark.now);
+      changed.add(command.product_id);
+      const record = { type: event.type, subject: command.product_id, data: event.data };
+      events.push(
+        command.traceparent === undefined ? record : { ...record, traceparent: command.traceparent },
+      );
+    }
+    const product = shelf.products.get(command.product_id)!;
+    return { accepted: true, created, product, written: mark };
+  });
+  saveProducts(tx, changed, shelf);
+  log.append(tx, mark, events);
+  return replies;
+};

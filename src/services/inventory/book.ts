@@ -1,0 +1,189 @@
+import type { LogMark } from "../../platform/log/append.ts";
+import type {
+  Adjustment,
+  InventoryEvent,
+  Line,
+  RecordedEvent,
+  Reservation,
+  StatedLine,
+  StockKey,
+  StockRecord,
+} from "./contract.ts";
+import { evolveReservation, isOpen } from "./reservation.ts";
+import { effectOf, isSound, keyOf, moved, openedRecord, stated } from "./stock.ts";
+
+export interface InventorySettings {
+  readonly default_store: string;
+  readonly hold_ttl_seconds: number;
+  readonly low_stock_threshold: number;
+}
+
+export interface KnownSku {
+  readonly sku: string;
+  readonly product_id: string;
+  readonly listed: boolean;
+}
+
+export interface BookContent {
+  readonly mark: LogMark;
+  readonly stock: readonly StockRecord[];
+  readonly skus: readonly KnownSku[];
+  readonly reservations: readonly Reservation[];
+  readonly adjustments: readonly Adjustment[];
+  /** The holds that were found overdue, oldest first. */
+  readonly overdue: readonly string[];
+}
+
+/** A record would break the golden rule: a defect of ours, never a refusal. */
+export class InvariantViolation extends Error {}
+
+/**
+ * Everything that a batch touches, as it stands after the commands so far. The rules read it; only `record` changes
+ * it, event by event, and remembers what there is to save.
+ */
+export class StockBook {
+  readonly mark: LogMark;
+  readonly settings: InventorySettings;
+  readonly overdue: readonly string[];
+  readonly events: { event: RecordedEvent; traceparent: string | undefined }[] = [];
+  readonly opened = new Set<string>();
+  readonly changed = new Set<string>();
+  readonly created = new Set<string>();
+  readonly touched = new Set<string>();
+  readonly adjusted: Adjustment[] = [];
+  readonly relisted = new Map<string, KnownSku>();
+
+  private readonly records = new Map<string, StockRecord>();
+  private readonly skus = new Map<string, KnownSku>();
+  private readonly reservations = new Map<string, Reservation>();
+  private readonly adjustments = new Map<string, Adjustment>();
+
+  constructor(settings: InventorySettings, content: BookContent) {
+    this.settings = settings;
+    this.mark = content.mark;
+    this.overdue = content.overdue;
+    for (const record of content.stock) this.records.set(keyOf(record), record);
+    for (const sku of content.skus) this.skus.set(sku.sku, sku);
+    for (const reservation of content.reservations) this.reservations.set(reservation.id, reservation);
+    for (const adjustment of content.adjustments) this.adjustments.set(adjustment.id, adjustment);
+  }
+
+  get now(): Date {
+    return this.mark.now;
+  }
+
+  stock(key: StockKey): StockRecord | undefined {
+    return this.records.get(keyOf(key));
+  }
+
+  /** Whether the catalogue offers this SKU now. */
+  isListed(key: StockKey): boolean {
+    return (this.stock(key) ?? this.skus.get(key.sku))?.listed === true;
+  }
+
+  productOf(sku: string): KnownSku | undefined {
+    return this.skus.get(sku);
+  }
+
+  skusOf(product_id: string): KnownSku[] {
+    return [...this.skus.values()].filter((sku) => sku.product_id === product_id && sku.listed);
+  }
+
+  reservation(id: string): Reservation | undefined {
+    return this.reservations.get(id);
+  }
+
+  adjustment(id: string): Adjustment | undefined {
+    return this.adjustments.get(id);
+  }
+
+  openReservations(): Reservation[] {
+    return [...this.reservations.values()].filter(isOpen);
+  }
+
+  /** Lets an event happen. */
+  record(decided: InventoryEvent, traceparent?: string): void {
+    const event = this.move(decided);
+    this.events.push({ event, traceparent });
+    this.remember(event);
+  }
+
+  private move(event: InventoryEvent): RecordedEvent {
+    const effect = effectOf(event.type);
+    if (effect === undefined || !("lines" in event.data)) return event as RecordedEvent;
+    const lines: StatedLine[] = event.data.lines.map((line: Line) => {
+      const key = keyOf(line);
+      const before = this.records.get(key);
+      if (before === undefined)
+        throw new InvariantViolation(`${event.type} moves a stock record that is not there`);
+      const after = moved(before, line.quantity, effect, this.now);
+      this.records.set(key, after);
+      this.changed.add(key);
+      return stated(line, after);
+    });
+    return { type: event.type, data: { ...event.data, lines } } as RecordedEvent;
+  }
+
+  private remember(event: RecordedEvent): void {
+    switch (event.type) {
+      case "SkuListed":
+      case "SkuDelisted":
+        return this.relist({ ...event.data, listed: event.type === "SkuListed" });
+      case "StockOpened": {
+        const key = keyOf(event.data);
+        this.records.set(key, openedRecord(event.data, event.data.product_id, this.now));
+        this.opened.add(key);
+        return;
+      }
+      case "InventoryAdjusted": {
+        const { adjustment_id, lines, reason, actor } = event.data;
+        if (adjustment_id === null) return;
+        const adjustment = { id: adjustment_id, lines, reason, actor, at: this.now };
+        this.adjustments.set(adjustment_id, adjustment);
+        this.adjusted.push(adjustment);
+        return;
+      }
+      case "StockShortfall":
+      case "LowStock":
+        return;
+      default: {
+        const id = event.data.reservation_id;
+        const before = this.reservations.get(id);
+        if (before === undefined) this.created.add(id);
+        this.touched.add(id);
+        this.reservations.set(id, evolveReservation(before, event, this.now, this.mark.position));
+      }
+    }
+  }
+
+  private relist(sku: KnownSku): void {
+    this.skus.set(sku.sku, sku);
+    this.relisted.set(sku.sku, sku);
+    for (const [key, record] of this.records) {
+      if (record.sku !== sku.sku) continue;
+      this.records.set(key, { ...record, product_id: sku.product_id, listed: sku.listed });
+    }
+  }
+
+  /** The last look before anything is written. */
+  assertSound(): void {
+    for (const key of this.changed) {
+      const record = this.records.get(key)!;
+      if (!isSound(record)) {
+        throw new InvariantViolation(`stock would break the golden rule: ${JSON.stringify(record)}`);
+      }
+    }
+  }
+
+  changedStock(): StockRecord[] {
+    return [...this.changed].map((key) => this.records.get(key)!);
+  }
+
+  openedStock(): StockRecord[] {
+    return [...this.opened].map((key) => this.records.get(key)!);
+  }
+
+  touchedReservations(): Reservation[] {
+    return [...this.touched].map((id) => this.reservations.get(id)!);
+  }
+}

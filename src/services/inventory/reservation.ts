@@ -1,0 +1,356 @@
+import { accept, type Decision, refuse } from "../../kernel/decision.ts";
+import { maxQuantity } from "../../kernel/limits.ts";
+import type { StockBook } from "./book.ts";
+import {
+  amended,
+  type CommitReservation,
+  type ConfirmReservation,
+  type ExtendReservation,
+  expired,
+  type InventoryEvent,
+  type InventoryRefusal,
+  type Line,
+  type RecordedEvent,
+  type ReleaseReservation,
+  type Reservation,
+  type ReservedLine,
+  type ReserveStock,
+  type ShortLine,
+} from "./contract.ts";
+import { keyOf, mergeLines } from "./stock.ts";
+
+type Decided = Decision<InventoryEvent, InventoryRefusal>;
+
+// ---- the life of a hold --------------------------------------------------------------------------------------------
+
+export function isOpen({ status }: Reservation): boolean {
+  return status === "held" || status === "confirmed";
+}
+
+export function isOverdue({ status, expires_at }: Reservation, now: Date): boolean {
+  return status === "held" && expires_at !== null && expires_at <= now;
+}
+
+/** What a line still holds. */
+export function remaining(line: ReservedLine): number {
+  return line.quantity - line.quantity_committed;
+}
+
+export function remainingLines(reservation: Reservation): Line[] {
+  return reservation.lines
+    .filter((line) => remaining(line) > 0)
+    .map((line) => ({ store_id: line.store_id, sku: line.sku, quantity: remaining(line) }));
+}
+
+// ---- decisions -----------------------------------------------------------------------------------------------------
+
+export function reserve(book: StockBook, command: ReserveStock): Decided {
+  const existing = book.reservation(command.reservation_id);
+  if (existing !== undefined) return reserveAgain(book, existing, command);
+
+  const lines = mergeLines(command.lines);
+  const refusal = cannotHold(book, lines);
+  const identity = { reservation_id: command.reservation_id, order_id: command.order_id ?? null };
+  if (refusal === undefined) {
+    const expires_at = after(book.now, command.ttl_seconds ?? book.settings.hold_ttl_seconds);
+    return accept({ type: "InventoryReserved", data: { ...identity, lines, expires_at } });
+  }
+  if (command.remember_refusal !== true) return refuse(refusal);
+  return accept({ type: "InventoryReservationFailed", data: { ...identity, refusal } });
+}
+
+function reserveAgain(book: StockBook, existing: Reservation, command: ReserveStock): Decided {
+  if (existing.refusal !== null) return refuse(existing.refusal);
+  if (!isOpen(existing) || isOverdue(existing, book.now)) return refuse(closed(existing, book.now));
+  const lines = mergeLines(command.lines);
+  return amendsNothing(existing, lines) ? accept() : amend(book, existing, lines, command.ttl_seconds);
+}
+
+function amendsNothing(existing: Reservation, lines: readonly Line[]): boolean {
+  if (existing.lines.length !== lines.length) return false;
+  const asked = new Map(lines.map((line) => [keyOf(line), line.quantity]));
+  return existing.lines.every((line) => asked.get(keyOf(line)) === line.quantity);
+}
+
+/** Other lines on an open hold: only the difference moves, all of it or none. */
+function amend(
+  book: StockBook,
+  existing: Reservation,
+  lines: readonly Line[],
+  ttl_seconds?: number,
+): Decided {
+  const held = new Map(existing.lines.map((line) => [keyOf(line), line]));
+  const asked = new Map(lines.map((line) => [keyOf(line), line.quantity]));
+
+  const more: Line[] = [];
+  const less: Line[] = [];
+  const tooLate: ShortLine[] = [];
+  for (const line of lines) {
+    const quantity = line.quantity - (held.get(keyOf(line))?.quantity ?? 0);
+    if (quantity > 0) more.push({ ...line, quantity });
+  }
+  for (const line of existing.lines) {
+    const wanted = asked.get(keyOf(line)) ?? 0;
+    const quantity = line.quantity - wanted;
+    if (wanted < line.quantity_committed) tooLate.push(short(line, wanted, line.quantity_committed));
+    else if (quantity > 0) less.push({ store_id: line.store_id, sku: line.sku, quantity });
+  }
+  if (tooLate.length > 0) {
+    return refuse({
+      code: "inventory.already_committed",
+      detail: "What has been committed cannot be taken out of the reservation.",
+      lines: tooLate,
+    });
+  }
+  const refusal = cannotHold(book, more) ?? tooMuch(lines);
+  if (refusal !== undefined) return refuse(refusal);
+
+  const identity = identityOf(existing);
+  const events: InventoryEvent[] = [];
+  if (less.length > 0)
+    events.push({ type: "InventoryReleased", data: { ...identity, lines: less, reason: amended } });
+  if (more.length > 0) {
+    events.push({
+      type: "InventoryReserved",
+      data: { ...identity, lines: more, expires_at: existing.expires_at },
+    });
+  }
+  if (ttl_seconds !== undefined && existing.status === "held") {
+    events.push({
+      type: "InventoryExtended",
+      data: { ...identity, expires_at: after(book.now, ttl_seconds) },
+    });
+  }
+  return accept(...events);
+}
+
+export function confirm(book: StockBook, command: ConfirmReservation): Decided {
+  const reservation = book.reservation(command.reservation_id);
+  if (reservation === undefined) return refuse(notFound(command.reservation_id));
+  if (reservation.status === "confirmed" || reservation.status === "committed") return accept();
+  if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
+  return accept({ type: "InventoryConfirmed", data: identityOf(reservation) });
+}
+
+export function commit(book: StockBook, command: CommitReservation): Decided {
+  const reservation = book.reservation(command.reservation_id);
+  if (reservation === undefined) return refuse(notFound(command.reservation_id));
+  if (reservation.commit_keys.includes(command.key)) return accept();
+  if (reservation.status === "committed" && command.lines === undefined) return accept();
+  if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
+
+  const left = remainingLines(reservation);
+  const lines = command.lines === undefined ? left : mergeLines(command.lines);
+  const leftOf = new Map(left.map((line) => [keyOf(line), line.quantity]));
+  const tooMany = lines
+    .map((line) => short(line, line.quantity, leftOf.get(keyOf(line)) ?? 0))
+    .filter((line) => line.requested > line.available);
+  if (tooMany.length > 0) {
+    return refuse({
+      code: "inventory.exceeds_reservation",
+      detail: "A commit can take no more than what the reservation still holds.",
+      lines: tooMany,
+    });
+  }
+  const complete = sum(lines) === sum(left);
+  return accept({
+    type: "InventoryCommitted",
+    data: { ...identityOf(reservation), lines, key: command.key, complete },
+  });
+}
+
+export function release(book: StockBook, command: ReleaseReservation): Decided {
+  const { reservation_id, reason } = command;
+  const reservation = book.reservation(reservation_id);
+  // Nothing to release yet: the tombstone makes sure that the reserve that is still under way finds it so.
+  if (reservation === undefined) {
+    return accept({ type: "InventoryReleased", data: { reservation_id, order_id: null, lines: [], reason } });
+  }
+  if (reservation.status === "committed") return refuse(closed(reservation, book.now));
+  if (!isOpen(reservation)) return accept();
+  return accept({
+    type: "InventoryReleased",
+    data: { ...identityOf(reservation), lines: remainingLines(reservation), reason },
+  });
+}
+
+export function extend(book: StockBook, command: ExtendReservation): Decided {
+  const reservation = book.reservation(command.reservation_id);
+  if (reservation === undefined) return refuse(notFound(command.reservation_id));
+  if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
+  if (reservation.status === "confirmed") return accept(); // it expires no more
+  const expires_at = after(book.now, command.ttl_seconds);
+  if (reservation.expires_at?.getTime() === expires_at.getTime()) return accept();
+  return accept({ type: "InventoryExtended", data: { ...identityOf(reservation), expires_at } });
+}
+
+export function expire(book: StockBook): Decided {
+  const events = book.overdue
+    .map((id) => book.reservation(id))
+    .filter((reservation) => reservation !== undefined && isOverdue(reservation, book.now))
+    .map((reservation) => releaseOf(reservation!, expired));
+  return accept(...events);
+}
+
+export function releaseOf(reservation: Reservation, reason: string): InventoryEvent {
+  return {
+    type: "InventoryReleased",
+    data: { ...identityOf(reservation), lines: remainingLines(reservation), reason },
+  };
+}
+
+// ---- refusals ------------------------------------------------------------------------------------------------------
+
+/** Why these lines cannot be held in addition to what is held; in order of precedence. */
+function cannotHold(book: StockBook, lines: readonly Line[]): InventoryRefusal | undefined {
+  const unknown = lines.filter((line) => !book.isListed(line));
+  if (unknown.length > 0) return unknownSku(unknown);
+  const overflow = tooMuch(lines);
+  if (overflow !== undefined) return overflow;
+  const missing = lines
+    .map((line) => short(line, line.quantity, book.stock(line)?.quantity_available ?? 0))
+    .filter((line) => line.requested > line.available);
+  if (missing.length === 0) return undefined;
+  const [first] = missing;
+  return {
+    code: "inventory.insufficient_stock",
+    detail: `${first!.sku} in ${first!.store_id}: ${first!.requested} requested, ${first!.available} available${others(missing)}.`,
+    lines: missing,
+  };
+}
+
+export function unknownSku(lines: readonly Line[]): InventoryRefusal {
+  return {
+    code: "inventory.unknown_sku",
+    detail: `The catalogue does not offer ${lines[0]!.sku}${others(lines)}.`,
+    lines: lines.map((line) => short(line, line.quantity, 0)),
+  };
+}
+
+export function tooMuch(lines: readonly Line[]): InventoryRefusal | undefined {
+  const over = lines.filter((line) => Math.abs(line.quantity) > maxQuantity);
+  if (over.length === 0) return undefined;
+  return {
+    code: "inventory.quantity_overflow",
+    detail: `${over[0]!.sku} in ${over[0]!.store_id} adds up to ${over[0]!.quantity}; at most ${maxQuantity} can be kept.`,
+    lines: over.map((line) => short(line, line.quantity, maxQuantity)),
+  };
+}
+
+function notFound(id: string): InventoryRefusal {
+  return { code: "inventory.reservation_not_found", detail: `There is no reservation ${id}.` };
+}
+
+function closed(reservation: Reservation, now: Date): InventoryRefusal {
+  const status = isOverdue(reservation, now) ? "expired" : reservation.status;
+  const why = reservation.reason === null || reservation.reason === status ? "" : ` (${reservation.reason})`;
+  return {
+    code: "inventory.reservation_closed",
+    detail: `The reservation ${reservation.id} is ${status}${why}.`,
+  };
+}
+
+export function short(line: Line, requested: number, available: number): ShortLine {
+  return { store_id: line.store_id, sku: line.sku, requested, available };
+}
+
+function others(lines: readonly unknown[]): string {
+  return lines.length === 1 ? "" : `, and ${lines.length - 1} more`;
+}
+
+// ---- what events do to a reservation -------------------------------------------------------------------------------
+
+type ReservationEvent = Extract<RecordedEvent, { data: { reservation_id: string } }>;
+
+export function evolveReservation(
+  before: Reservation | undefined,
+  event: ReservationEvent,
+  at: Date,
+  position: number,
+): Reservation {
+  const base = before ?? unborn(event, at);
+  const next = { ...base, updated_at: at, positions: withPosition(base.positions, position) };
+  switch (event.type) {
+    case "InventoryReserved":
+      return { ...next, lines: addedLines(base.lines, event.data.lines), expires_at: event.data.expires_at };
+    case "InventoryReservationFailed":
+      return { ...next, status: "refused", refusal: event.data.refusal, reason: event.data.refusal.code };
+    case "InventoryConfirmed":
+      return { ...next, status: "confirmed", expires_at: null };
+    case "InventoryExtended":
+      return { ...next, expires_at: event.data.expires_at };
+    case "InventoryReleased":
+      return event.data.reason === amended
+        ? { ...next, lines: reducedLines(base.lines, event.data.lines) }
+        : {
+            ...next,
+            status: event.data.reason === expired ? "expired" : "released",
+            reason: event.data.reason,
+            expires_at: null,
+          };
+    case "InventoryCommitted":
+      return {
+        ...next,
+        lines: committedLines(base.lines, event.data.lines),
+        commit_keys: [...base.commit_keys, event.data.key],
+        ...(event.data.complete ? { status: "committed", expires_at: null } : {}),
+      };
+  }
+}
+
+function unborn(event: ReservationEvent, at: Date): Reservation {
+  return {
+    id: event.data.reservation_id,
+    status: "held",
+    lines: [],
+    order_id: event.data.order_id,
+    reason: null,
+    refusal: null,
+    expires_at: null,
+    created_at: at,
+    updated_at: at,
+    commit_keys: [],
+    positions: [],
+  };
+}
+
+function withPosition(positions: readonly number[], position: number): readonly number[] {
+  return positions.at(-1) === position ? positions : [...positions, position];
+}
+
+function addedLines(lines: readonly ReservedLine[], more: readonly Line[]): ReservedLine[] {
+  const added = new Map(lines.map((line) => [keyOf(line), line]));
+  for (const { store_id, sku, quantity } of more) {
+    const key = keyOf({ store_id, sku });
+    const before = added.get(key) ?? { store_id, sku, quantity: 0, quantity_committed: 0 };
+    added.set(key, { ...before, quantity: before.quantity + quantity });
+  }
+  return [...added.values()];
+}
+
+function reducedLines(lines: readonly ReservedLine[], less: readonly Line[]): ReservedLine[] {
+  const by = new Map(less.map((line) => [keyOf(line), line.quantity]));
+  return lines
+    .map((line) => ({ ...line, quantity: line.quantity - (by.get(keyOf(line)) ?? 0) }))
+    .filter((line) => line.quantity > 0);
+}
+
+function committedLines(lines: readonly ReservedLine[], committed: readonly Line[]): ReservedLine[] {
+  const by = new Map(committed.map((line) => [keyOf(line), line.quantity]));
+  return lines.map((line) => ({
+    ...line,
+    quantity_committed: line.quantity_committed + (by.get(keyOf(line)) ?? 0),
+  }));
+}
+
+function identityOf(reservation: Reservation) {
+  return { reservation_id: reservation.id, order_id: reservation.order_id };
+}
+
+function after(now: Date, seconds: number): Date {
+  return new Date(now.getTime() + seconds * 1_000);
+}
+
+function sum(lines: readonly Line[]): number {
+  return lines.reduce((total, line) => total + line.quantity, 0);
+}

@@ -1,0 +1,357 @@
+import { randomUUID } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { Type } from "typebox";
+import { pageOf, pageQuery } from "../../platform/http/page.ts";
+import { ProblemError, sendProblem } from "../../platform/http/problem.ts";
+import type { HttpServer } from "../../platform/http/server.ts";
+import {
+  AdjustBody,
+  AdjustmentView,
+  ClientId,
+  CommitBody,
+  CountBody,
+  ExtendBody,
+  type InventoryRefusal,
+  type InventoryReply,
+  inventoryProblems,
+  MovementView,
+  ReleaseBody,
+  type Reservation,
+  ReservationResult,
+  ReservationView,
+  ReserveBatchBody,
+  ReserveBody,
+  Sku,
+  StockAddress,
+  StockView,
+  StoreId,
+} from "./contract.ts";
+import type { Inventory } from "./inventory.ts";
+import { UnknownCursor } from "./queries.ts";
+
+const reservationParams = Type.Object({ id: ClientId });
+
+export function registerInventoryRoutes(app: HttpServer, inventory: Inventory): void {
+  registerStockRoutes(app, inventory);
+  registerReservationRoutes(app, inventory);
+}
+
+function registerStockRoutes(app: HttpServer, inventory: Inventory): void {
+  app.get(
+    "/v1/stock",
+    {
+      config: { scope: "read" },
+      schema: {
+        summary: "List stock",
+        querystring: Type.Object({
+          sku: Type.Optional(Sku),
+          store_id: Type.Optional(StoreId),
+          below: Type.Optional(
+            Type.Integer({ minimum: 0, description: "Only what has less than this available." }),
+          ),
+          ...pageQuery,
+        }),
+        response: { 200: pageOf(StockView) },
+      },
+    },
+    async ({ query: { after, limit, ...filter } }) => onKnownPage(inventory.listStock(filter, after, limit)),
+  );
+
+  app.get(
+    "/v1/stock/:store_id/:sku",
+    {
+      config: { scope: "read" },
+      schema: {
+        summary: "Read the stock of one SKU in one store, now or as of a moment of the past",
+        params: StockAddress,
+        querystring: Type.Object({ at: Type.Optional(Type.String({ format: "date-time" })) }),
+        response: { 200: StockView },
+      },
+    },
+    async ({ params, query: { at } }, reply) => {
+      const record = await inventory.stock(params, at === undefined ? undefined : new Date(at));
+      if (record !== undefined) return reply.header("etag", `"${record.version}"`).send(record);
+      const code = at === undefined ? "inventory.stock_not_found" : "inventory.before_horizon";
+      const when = at === undefined ? "" : ` at ${at}`;
+      return sendProblem(reply, inventoryProblems, code, {
+        detail: `${params.sku} had no stock record in ${params.store_id}${when}.`,
+      });
+    },
+  );
+
+  app.get(
+    "/v1/stock/:store_id/:sku/movements",
+    {
+      config: { scope: "read" },
+      schema: {
+        summary: "List what happened to the stock of one SKU, oldest first",
+        params: StockAddress,
+        querystring: Type.Object(pageQuery),
+        response: { 200: pageOf(MovementView) },
+      },
+    },
+    async ({ params, query: { after, limit } }) => onKnownPage(inventory.listMovements(params, after, limit)),
+  );
+
+  app.put(
+    "/v1/stock/:store_id/:sku",
+    {
+      config: { scope: "stock" },
+      schema: {
+        summary: "Set a count",
+        description: "With If-Match the count is set only if the stock is still at that version.",
+        params: StockAddress,
+        headers: Type.Object({
+          "if-match": Type.Optional(Type.String({ description: "An ETag of this stock." })),
+        }),
+        body: CountBody,
+        response: { 200: StockView },
+      },
+    },
+    async (request, reply) => {
+      const expected_version = expectedVersion(request.headers["if-match"]);
+      const { quantity_on_hand, reason, force = false } = request.body;
+      const answer = await inventory.submit({
+        type: "CountStock",
+        ...request.params,
+        quantity_on_hand,
+        reason,
+        force,
+        actor: actorOf(request),
+        ...(expected_version === undefined ? {} : { expected_version }),
+        traceparent: request.trace.traceparent,
+      });
+      if (!answer.accepted) return sendRefusal(reply, answer.refusal);
+      return reply.header("etag", `"${answer.subject.version}"`).send(answer.subject);
+    },
+  );
+
+  app.post(
+    "/v1/stock/adjustments",
+    {
+      config: { scope: "stock" },
+      schema: {
+        summary: "Change stock by signed quantities, once for each id, all lines or none",
+        body: AdjustBody,
+        response: { 200: AdjustmentView },
+      },
+    },
+    async (request, reply) => {
+      const { id, lines, reason, force = false } = request.body;
+      const answer = await inventory.submit({
+        type: "AdjustStock",
+        adjustment_id: id,
+        lines,
+        reason,
+        force,
+        actor: actorOf(request),
+        traceparent: request.trace.traceparent,
+      });
+      return answer.accepted ? reply.send(answer.subject) : sendRefusal(reply, answer.refusal);
+    },
+  );
+}
+
+function registerReservationRoutes(app: HttpServer, inventory: Inventory): void {
+  app.put(
+    "/v1/reservations/:id",
+    {
+      config: { scope: "sell" },
+      schema: {
+        summary: "Hold stock, all lines or none",
+        description:
+          "The same id and lines answer the same, other lines on an open hold amend it by the difference. " +
+          "A refusal leaves no trace: the same id may try again.",
+        params: reservationParams,
+        body: ReserveBody,
+        response: { 200: ReservationView, 201: ReservationView },
+      },
+    },
+    async (request, reply) => {
+      const answer = await inventory.submit({
+        type: "ReserveStock",
+        reservation_id: request.params.id,
+        ...request.body,
+        traceparent: request.trace.traceparent,
+      });
+      return sendReservation(reply, answer);
+    },
+  );
+
+  app.post(
+    "/v1/reservations/batch",
+    {
+      config: { scope: "sell" },
+      schema: {
+        summary: "Hold stock for many at once, each its own all or nothing",
+        body: ReserveBatchBody,
+        response: { 200: Type.Object({ results: Type.Array(ReservationResult) }) },
+      },
+    },
+    async (request) => {
+      const { traceparent } = request.trace;
+      const answers = await Promise.all(
+        request.body.reservations.map(({ id: reservation_id, ...rest }) =>
+          inventory.submit({ type: "ReserveStock", reservation_id, ...rest, traceparent }),
+        ),
+      );
+      return { results: answers.map((answer, i) => resultOf(request.body.reservations[i]!.id, answer)) };
+    },
+  );
+
+  app.get(
+    "/v1/reservations/:id",
+    {
+      config: { scope: "read" },
+      schema: {
+        summary: "Read a reservation",
+        params: reservationParams,
+        response: { 200: ReservationView },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      const reservation = await inventory.reservation(id);
+      if (reservation !== undefined) return reply.send(reservation);
+      return sendProblem(reply, inventoryProblems, "inventory.reservation_not_found", {
+        detail: `There is no reservation ${id}.`,
+      });
+    },
+  );
+
+  app.post(
+    "/v1/reservations/:id/confirm",
+    {
+      config: { scope: "sell" },
+      schema: {
+        summary: "Confirm a hold, which then expires no more",
+        params: reservationParams,
+        response: { 200: ReservationView },
+      },
+    },
+    async (request, reply) => {
+      const { traceparent } = request.trace;
+      const reservation_id = request.params.id;
+      return sendReservation(
+        reply,
+        await inventory.submit({ type: "ConfirmReservation", reservation_id, traceparent }),
+        200,
+      );
+    },
+  );
+
+  app.post(
+    "/v1/reservations/:id/commit",
+    {
+      config: { scope: "sell" },
+      schema: {
+        summary: "Take the stock: it has left the store",
+        description:
+          "Without lines, all that the reservation still holds. With lines, a part; an Idempotency-Key makes sending " +
+          "the same part again safe.",
+        params: reservationParams,
+        headers: Type.Object({ "idempotency-key": Type.Optional(ClientId) }),
+        body: CommitBody,
+        response: { 200: ReservationView },
+      },
+    },
+    async (request, reply) => {
+      const answer = await inventory.submit({
+        type: "CommitReservation",
+        reservation_id: request.params.id,
+        key: request.headers["idempotency-key"] ?? randomUUID(),
+        ...request.body,
+        traceparent: request.trace.traceparent,
+      });
+      return sendReservation(reply, answer, 200);
+    },
+  );
+
+  app.post(
+    "/v1/reservations/:id/release",
+    {
+      config: { scope: "sell" },
+      schema: {
+        summary: "Let a hold go",
+        description:
+          "Of an id that is not known yet, it makes sure that a reserve that comes later is refused.",
+        params: reservationParams,
+        body: ReleaseBody,
+        response: { 200: ReservationView },
+      },
+    },
+    async (request, reply) => {
+      const answer = await inventory.submit({
+        type: "ReleaseReservation",
+        reservation_id: request.params.id,
+        reason: request.body.reason ?? "cancelled",
+        traceparent: request.trace.traceparent,
+      });
+      return sendReservation(reply, answer, 200);
+    },
+  );
+
+  app.post(
+    "/v1/reservations/:id/extend",
+    {
+      config: { scope: "sell" },
+      schema: {
+        summary: "Hold it for so many seconds from now",
+        params: reservationParams,
+        body: ExtendBody,
+        response: { 200: ReservationView },
+      },
+    },
+    async (request, reply) => {
+      const answer = await inventory.submit({
+        type: "ExtendReservation",
+        reservation_id: request.params.id,
+        ttl_seconds: request.body.ttl_seconds,
+        traceparent: request.trace.traceparent,
+      });
+      return sendReservation(reply, answer, 200);
+    },
+  );
+}
+
+type ReservationReply = InventoryReply<"ReserveStock">;
+
+function sendReservation(reply: FastifyReply, answer: ReservationReply, status?: number): FastifyReply {
+  if (!answer.accepted) return sendRefusal(reply, answer.refusal);
+  return reply.code(status ?? (answer.created ? 201 : 200)).send(answer.subject satisfies Reservation);
+}
+
+function sendRefusal(reply: FastifyReply, { code, detail, lines }: InventoryRefusal): FastifyReply {
+  return sendProblem(reply, inventoryProblems, code, { detail, ...(lines && { lines }) });
+}
+
+function resultOf(id: string, answer: ReservationReply) {
+  if (answer.accepted) return { id, status: answer.subject.status };
+  return { id, status: "refused", ...answer.refusal };
+}
+
+function actorOf(request: FastifyRequest): string {
+  return request.apiKey?.name ?? "anonymous";
+}
+
+function expectedVersion(ifMatch: string | undefined): number | undefined {
+  if (ifMatch === undefined) return undefined;
+  const version = /^"(\d{1,15})"$/.exec(ifMatch)?.[1];
+  if (version !== undefined) return Number(version);
+  throw invalid("if-match", 'must be an ETag that this stock was read with, such as "7"');
+}
+
+async function onKnownPage<Page>(page: Promise<Page>): Promise<Page> {
+  try {
+    return await page;
+  } catch (error) {
+    if (error instanceof UnknownCursor) throw invalid("after", "must be the `next` of the page before");
+    throw error;
+  }
+}
+
+function invalid(field: string, message: string): ProblemError {
+  return new ProblemError("request.invalid", {
+    detail: `${field} ${message}.`,
+    errors: [{ field, message }],
+  });
+}

@@ -1,0 +1,93 @@
+import { maxQuantity } from "../../kernel/limits.ts";
+import type { InventoryEvent, Line, StatedLine, StockKey, StockRecord } from "./contract.ts";
+
+export function keyOf({ store_id, sku }: StockKey): string {
+  return `${sku}\u0000${store_id}`;
+}
+
+export function openedRecord(key: StockKey, product_id: string, at: Date): StockRecord {
+  return {
+    store_id: key.store_id,
+    sku: key.sku,
+    product_id,
+    quantity_on_hand: 0,
+    quantity_reserved: 0,
+    quantity_available: 0,
+    version: 1,
+    last_updated_at: at,
+    listed: true,
+  };
+}
+
+/** What one unit on a line of the event does to the stock; undefined for events that move none. */
+export function effectOf(type: InventoryEvent["type"]): { on_hand: number; reserved: number } | undefined {
+  switch (type) {
+    case "InventoryReserved":
+      return { on_hand: 0, reserved: 1 };
+    case "InventoryReleased":
+      return { on_hand: 0, reserved: -1 };
+    case "InventoryCommitted":
+      return { on_hand: -1, reserved: -1 };
+    case "InventoryAdjusted":
+      return { on_hand: 1, reserved: 0 };
+    default:
+      return undefined;
+  }
+}
+
+export function moved(
+  record: StockRecord,
+  quantity: number,
+  effect: { on_hand: number; reserved: number },
+  at: Date,
+): StockRecord {
+  const quantity_on_hand = record.quantity_on_hand + quantity * effect.on_hand;
+  const quantity_reserved = record.quantity_reserved + quantity * effect.reserved;
+  return {
+    store_id: record.store_id,
+    sku: record.sku,
+    product_id: record.product_id,
+    quantity_on_hand,
+    quantity_reserved,
+    quantity_available: quantity_on_hand - quantity_reserved,
+    version: record.version + 1,
+    last_updated_at: at,
+    listed: record.listed,
+  };
+}
+
+export function stated(line: Line, after: StockRecord): StatedLine {
+  return {
+    store_id: line.store_id,
+    sku: line.sku,
+    quantity: line.quantity,
+    quantity_on_hand: after.quantity_on_hand,
+    quantity_reserved: after.quantity_reserved,
+    quantity_available: after.quantity_available,
+    version: after.version,
+  };
+}
+
+/** The golden rule, looked at once more before anything is written. */
+export function isSound(record: StockRecord): boolean {
+  const { quantity_on_hand, quantity_reserved, quantity_available } = record;
+  return (
+    Number.isInteger(quantity_on_hand) &&
+    quantity_on_hand <= maxQuantity &&
+    0 <= quantity_reserved &&
+    0 <= quantity_available &&
+    quantity_on_hand === quantity_available + quantity_reserved
+  );
+}
+
+/** One line for each SKU and store: several lines of one request may name the same one. */
+export function mergeLines(lines: readonly Line[]): readonly Line[] {
+  if (lines.length === 1) return lines;
+  const merged = new Map<string, Line>();
+  for (const line of lines) {
+    const key = keyOf(line);
+    const before = merged.get(key);
+    merged.set(key, before === undefined ? line : { ...before, quantity: before.quantity + line.quantity });
+  }
+  return [...merged.values()];
+}

@@ -1,0 +1,312 @@
+import type { LogBatch } from "../../platform/log/read.ts";
+import type { Reader, Statement } from "../../platform/postgres/statement.ts";
+import type { Finding } from "../../platform/service.ts";
+import type { RecordedEvent, Reservation, StatedLine, StockRecord } from "./contract.ts";
+import { evolveReservation, isOpen } from "./reservation.ts";
+import { effectOf, keyOf, moved, openedRecord, stated } from "./stock.ts";
+import { parseReservation } from "./store.ts";
+
+/** Looks at a consistent view of everything; `database` is one transaction that sees no later commits. */
+export async function verifyInventory(
+  database: Reader,
+  onProgress: (message: string) => void,
+): Promise<Finding[]> {
+  return [
+    await neverOversold(database),
+    await reservedIsHeld(database),
+    await historyIsCurrent(database),
+    ...(await logExplainsTables(database, onProgress)),
+  ];
+}
+
+async function neverOversold(database: Reader): Promise<Finding> {
+  const [{ count }] = (await database.read<{ count: number }>(countStock)) as [{ count: number }];
+  const broken = await database.read<StockRecord>(unsoundStock);
+  const constraints = await database.read<{ name: string }>(validConstraints);
+  return {
+    check: "promise 1: no stock is negative, and on hand = available + reserved",
+    looked_at: `${number(count)} stock records and the constraints on them`,
+    violations: [
+      ...broken.map((record) => `${record.sku} in ${record.store_id}: ${JSON.stringify(record)}`),
+      ...["golden_rule", "never_oversold"]
+        .filter((name) => !constraints.some((constraint) => constraint.name === name))
+        .map((name) => `the constraint ${name} is missing`),
+    ],
+  };
+}
+
+async function reservedIsHeld(database: Reader): Promise<Finding> {
+  const [{ count }] = (await database.read<{ count: number }>(countOpen)) as [{ count: number }];
+  const broken = await database.read<{ sku: string; store_id: string; reserved: number; held: number }>(
+    unheldStock,
+  );
+  return {
+    check: "promise 1: what is reserved is what the open reservations hold",
+    looked_at: `${number(count)} open reservations`,
+    violations: broken.map(
+      (row) => `${row.sku} in ${row.store_id}: ${row.reserved} reserved, ${row.held} held`,
+    ),
+  };
+}
+
+async function historyIsCurrent(database: Reader): Promise<Finding> {
+  const broken = await database.read<{ sku: string; store_id: string }>(staleHistory);
+  return {
+    check: "promise 4: the history of each record ends where the record stands",
+    looked_at: "the latest entry of each record",
+    violations: broken.map((row) => `${row.sku} in ${row.store_id}`),
+  };
+}
+
+const batchesAtOnce = 100;
+const rowsAtOnce = 5_000;
+const violationsShown = 20;
+
+/** Folds the whole log from nothing and compares every row with what comes of it. */
+async function logExplainsTables(
+  database: Reader,
+  onProgress: (message: string) => void,
+): Promise<Finding[]> {
+  const fold = new LogFold();
+  let batches = await readBatches(database, 0);
+  while (batches.length > 0) {
+    for (const batch of batches) fold.add(batch);
+    await settleClosed(database, fold);
+    onProgress(`${number(fold.events)} events replayed`);
+    batches = await readBatches(database, batches.at(-1)!.position);
+  }
+  await compareReservations(database, fold, [...fold.reservations.keys()]);
+  const [{ count: reservations }] = (await database.read<{ count: number }>(countReservations)) as [
+    { count: number },
+  ];
+  if (reservations !== fold.settled) {
+    fold.reservationViolations.push(`${reservations} reservations are kept, the log knows ${fold.settled}`);
+  }
+  const records = await compareStock(database, fold);
+  return [
+    {
+      check: "promise 4: replaying the log from nothing gives the stock, to the unit",
+      looked_at: `${number(fold.events)} events against ${number(records)} stock records`,
+      violations: fold.stockViolations.slice(0, violationsShown),
+    },
+    {
+      check: "promises 2 and 4: replaying the log from nothing gives every reservation",
+      looked_at: `${number(fold.events)} events against ${number(reservations)} reservations`,
+      violations: fold.reservationViolations.slice(0, violationsShown),
+    },
+  ];
+}
+
+class LogFold {
+  events = 0;
+  settled = 0;
+  readonly stock = new Map<string, StockRecord>();
+  /** Those that are open, and those that have ended since `takeClosed` was called last. */
+  readonly reservations = new Map<string, Reservation>();
+  readonly stockViolations: string[] = [];
+  readonly reservationViolations: string[] = [];
+
+  add({ at, position, events }: LogBatch): void {
+    for (const record of events) {
+      this.events++;
+      const event = revive(record as unknown as RecordedEvent);
+      this.moveStock(event, at, position);
+      if ("reservation_id" in event.data) {
+        const id = event.data.reservation_id;
+        const next = evolveReservation(this.reservations.get(id), event as never, at, position);
+        this.reservations.set(id, next);
+      }
+    }
+  }
+
+  takeClosed(): string[] {
+    return [...this.reservations.values()].filter((reservation) => !isOpen(reservation)).map(({ id }) => id);
+  }
+
+  private moveStock(event: RecordedEvent, at: Date, position: number): void {
+    if (event.type === "StockOpened") {
+      this.stock.set(keyOf(event.data), openedRecord(event.data, event.data.product_id, at));
+    }
+    const effect = effectOf(event.type);
+    if (effect === undefined || !("lines" in event.data)) return;
+    for (const line of event.data.lines) {
+      const before = this.stock.get(keyOf(line));
+      if (before === undefined) {
+        this.stockViolations.push(
+          `position ${position}: ${event.type} moves ${line.sku}, which was never opened`,
+        );
+        continue;
+      }
+      const after = moved(before, line.quantity, effect, at);
+      this.stock.set(keyOf(line), after);
+      if (!isAsStated(line, after)) {
+        this.stockViolations.push(`position ${position}: ${event.type} states ${JSON.stringify(line)}`);
+      }
+    }
+  }
+}
+
+function isAsStated(line: StatedLine, after: StockRecord): boolean {
+  return JSON.stringify(stated(line, after)) === JSON.stringify(line);
+}
+
+function revive(event: RecordedEvent): RecordedEvent {
+  const data = event.data as { expires_at?: string | null };
+  if (typeof data.expires_at !== "string") return event;
+  return { ...event, data: { ...data, expires_at: new Date(data.expires_at) } } as unknown as RecordedEvent;
+}
+
+/** What has ended changes no more, so it is compared at once and forgotten: memory holds the open ones alone. */
+async function settleClosed(database: Reader, fold: LogFold): Promise<void> {
+  await compareReservations(database, fold, fold.takeClosed());
+}
+
+async function compareReservations(database: Reader, fold: LogFold, ids: string[]): Promise<void> {
+  for (let i = 0; i < ids.length; i += rowsAtOnce) {
+    const some = ids.slice(i, i + rowsAtOnce);
+    const found = (await database.read<Reservation>(reservationsById, [some])).map(parseReservation);
+    const rows = new Map(found.map((row) => [row.id, row]));
+    for (const id of some) {
+      const folded = fold.reservations.get(id)!;
+      const row = rows.get(id);
+      fold.reservations.delete(id);
+      fold.settled++;
+      if (row === undefined) fold.reservationViolations.push(`${id} is in the log but not in the table`);
+      else if (spelled(row) !== spelled(folded)) {
+        fold.reservationViolations.push(
+          `${id}: the table has ${spelled(row)}, the log gives ${spelled(folded)}`,
+        );
+      }
+    }
+  }
+}
+
+function spelled(r: Reservation): string {
+  const {
+    id,
+    status,
+    lines,
+    order_id,
+    reason,
+    refusal,
+    expires_at,
+    created_at,
+    updated_at,
+    commit_keys,
+    positions,
+  } = r;
+  return JSON.stringify([
+    id,
+    status,
+    lines.map((line) => [line.sku, line.store_id, line.quantity, line.quantity_committed]),
+    [order_id, reason, refusal, expires_at, created_at, updated_at, commit_keys, positions],
+  ]);
+}
+
+async function compareStock(database: Reader, fold: LogFold): Promise<number> {
+  let after: StockRecord | undefined;
+  let count = 0;
+  for (;;) {
+    const rows: StockRecord[] = await database.read<StockRecord>(stockPage, [
+      after?.sku ?? null,
+      after?.store_id ?? null,
+      rowsAtOnce,
+    ]);
+    for (const row of rows) {
+      const folded = fold.stock.get(keyOf(row));
+      if (folded === undefined || !isSameStock(row, folded)) {
+        fold.stockViolations.push(
+          `${row.sku} in ${row.store_id}: the table has ${JSON.stringify(row)}, the log gives ${JSON.stringify(folded)}`,
+        );
+      }
+    }
+    count += rows.length;
+    after = rows.at(-1);
+    if (rows.length < rowsAtOnce) break;
+  }
+  if (count !== fold.stock.size) {
+    fold.stockViolations.push(`${count} stock records are kept, the log knows ${fold.stock.size}`);
+  }
+  return count;
+}
+
+function isSameStock(a: StockRecord, b: StockRecord): boolean {
+  return (
+    a.quantity_on_hand === b.quantity_on_hand &&
+    a.quantity_reserved === b.quantity_reserved &&
+    a.quantity_available === b.quantity_available &&
+    a.version === b.version &&
+    a.last_updated_at.getTime() === b.last_updated_at.getTime()
+  );
+}
+
+async function readBatches(database: Reader, after: number): Promise<LogBatch[]> {
+  const rows = await database.read<LogBatch & { events: string }>(logPage, [after, batchesAtOnce]);
+  return rows.map((row) => ({ ...row, events: JSON.parse(row.events) }));
+}
+
+function number(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+const countStock: Statement = {
+  name: "inventory_verify_count_stock",
+  text: "select count(*) from inventory.stock",
+};
+const unsoundStock: Statement = {
+  name: "inventory_verify_unsound_stock",
+  text: `select sku, store_id, quantity_on_hand, quantity_reserved, quantity_available from inventory.stock
+         where quantity_available < 0 or quantity_reserved < 0
+            or quantity_on_hand <> quantity_available + quantity_reserved limit 20`,
+};
+const validConstraints: Statement = {
+  name: "inventory_verify_constraints",
+  text: "select conname as name from pg_constraint where conrelid = 'inventory.stock'::regclass and convalidated",
+};
+const countOpen: Statement = {
+  name: "inventory_verify_count_open",
+  text: "select count(*) from inventory.reservations where status in ('held', 'confirmed')",
+};
+const countReservations: Statement = {
+  name: "inventory_verify_count_reservations",
+  text: "select count(*) from inventory.reservations",
+};
+const unheldStock: Statement = {
+  name: "inventory_verify_unheld_stock",
+  text: `with held as (
+           select line.sku, line.store_id, sum(line.quantity - line.quantity_committed) as held
+           from inventory.reservations,
+                json_to_recordset(lines) as line (sku text, store_id text, quantity int, quantity_committed int)
+           where status in ('held', 'confirmed') group by 1, 2
+         )
+         select sku, store_id, coalesce(quantity_reserved, 0) as reserved, coalesce(held, 0) as held
+         from inventory.stock full join held using (sku, store_id)
+         where coalesce(quantity_reserved, 0) <> coalesce(held, 0) limit 20`,
+};
+const staleHistory: Statement = {
+  name: "inventory_verify_stale_history",
+  text: `select s.sku, s.store_id from inventory.stock s
+         left join lateral (
+           select * from inventory.stock_history h where h.sku = s.sku and h.store_id = s.store_id
+           order by at desc, version desc limit 1
+         ) h on true
+         where (h.version, h.at, h.quantity_on_hand, h.quantity_reserved)
+               is distinct from (s.version, s.last_updated_at, s.quantity_on_hand, s.quantity_reserved) limit 20`,
+};
+const logPage: Statement = {
+  name: "inventory_verify_log",
+  // A place in the log is taken while the locks are held, so this is the order in which each record was changed.
+  text: `select tx::text, position, at, events from inventory.log where position > $1 order by position limit $2`,
+};
+const reservationsById: Statement = {
+  name: "inventory_verify_reservations",
+  text: `select id, status, lines, order_id, reason, refusal, expires_at, created_at, updated_at, commit_keys, positions
+         from inventory.reservations where id = any($1::text[])`,
+};
+const stockPage: Statement = {
+  name: "inventory_verify_stock",
+  text: `select sku, store_id, product_id, quantity_on_hand, quantity_reserved, quantity_available, version,
+                last_updated_at, listed
+         from inventory.stock where ($1::text is null or (sku, store_id) > ($1, $2))
+         order by sku, store_id limit $3`,
+};
