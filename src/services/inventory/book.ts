@@ -128,7 +128,8 @@ export class StockBook {
     switch (event.type) {
       case "SkuListed":
       case "SkuDelisted":
-        return this.relist({ ...event.data, listed: event.type === "SkuListed" });
+        this.relist({ ...event.data, listed: event.type === "SkuListed" });
+        return;
       case "StockOpened": {
         const key = keyOf(event.data);
         this.records.set(key, openedRecord(event.data, event.data.product_id, this.now));
