@@ -15,8 +15,6 @@ import { keyOf, mergeLines } from "./stock.ts";
 
 type Decided = Decision<InventoryEvent, InventoryRefusal>;
 
-export const shortfall = "shortfall";
-
 // ---- decisions -----------------------------------------------------------------------------------------------------
 
 /** A signed change, once for each id; all lines or none. */
@@ -140,7 +138,10 @@ function makeRoom(book: StockBook, lines: readonly Line[]) {
       },
     });
   }
-  return { releases: [...victims].map((reservation) => releaseOf(reservation, shortfall)), shortfalls };
+  return {
+    releases: [...victims].map((reservation) => releaseOf(reservation, "shortfall", "released")),
+    shortfalls,
+  };
 }
 
 function heldOf(reservation: Reservation, { store_id, sku }: Line): number {

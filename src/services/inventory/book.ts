@@ -10,7 +10,7 @@ import type {
   StockRecord,
 } from "./contract.ts";
 import { evolveReservation, isOpen } from "./reservation.ts";
-import { effectOf, isSound, keyOf, moved, openedRecord, stated } from "./stock.ts";
+import { effectOf, isSound, moved, openedRecord, StockMap, stated } from "./stock.ts";
 
 export interface InventorySettings {
   readonly default_store: string;
@@ -46,14 +46,14 @@ export class StockBook {
   readonly settings: InventorySettings;
   readonly overdue: readonly string[];
   readonly events: { event: RecordedEvent; traceparent: string | undefined }[] = [];
-  readonly opened = new Set<string>();
-  readonly changed = new Set<string>();
+  readonly opened = new StockMap<StockKey>();
+  readonly changed = new StockMap<StockKey>();
   readonly created = new Set<string>();
   readonly touched = new Set<string>();
   readonly adjusted: Adjustment[] = [];
   readonly relisted = new Map<string, KnownSku>();
 
-  private readonly records = new Map<string, StockRecord>();
+  private readonly records = new StockMap<StockRecord>();
   private readonly skus = new Map<string, KnownSku>();
   private readonly reservations = new Map<string, Reservation>();
   private readonly adjustments = new Map<string, Adjustment>();
@@ -62,7 +62,7 @@ export class StockBook {
     this.settings = settings;
     this.mark = content.mark;
     this.overdue = content.overdue;
-    for (const record of content.stock) this.records.set(keyOf(record), record);
+    for (const record of content.stock) this.records.set(record, record);
     for (const sku of content.skus) this.skus.set(sku.sku, sku);
     for (const reservation of content.reservations) this.reservations.set(reservation.id, reservation);
     for (const adjustment of content.adjustments) this.adjustments.set(adjustment.id, adjustment);
@@ -73,7 +73,7 @@ export class StockBook {
   }
 
   stock(key: StockKey): StockRecord | undefined {
-    return this.records.get(keyOf(key));
+    return this.records.get(key);
   }
 
   /** Whether the catalogue offers this SKU now. */
@@ -112,13 +112,12 @@ export class StockBook {
     const effect = effectOf(event.type);
     if (effect === undefined || !("lines" in event.data)) return event as RecordedEvent;
     const lines: StatedLine[] = event.data.lines.map((line: Line) => {
-      const key = keyOf(line);
-      const before = this.records.get(key);
+      const before = this.records.get(line);
       if (before === undefined)
         throw new InvariantViolation(`${event.type} moves a stock record that is not there`);
       const after = moved(before, line.quantity, effect, this.now);
-      this.records.set(key, after);
-      this.changed.add(key);
+      this.records.set(line, after);
+      this.changed.set(line, line);
       return stated(line, after);
     });
     return { type: event.type, data: { ...event.data, lines } } as RecordedEvent;
@@ -131,9 +130,8 @@ export class StockBook {
         this.relist({ ...event.data, listed: event.type === "SkuListed" });
         return;
       case "StockOpened": {
-        const key = keyOf(event.data);
-        this.records.set(key, openedRecord(event.data, event.data.product_id, this.now));
-        this.opened.add(key);
+        this.records.set(event.data, openedRecord(event.data, event.data.product_id, this.now));
+        this.opened.set(event.data, event.data);
         return;
       }
       case "InventoryAdjusted": {
@@ -160,16 +158,15 @@ export class StockBook {
   private relist(sku: KnownSku): void {
     this.skus.set(sku.sku, sku);
     this.relisted.set(sku.sku, sku);
-    for (const [key, record] of this.records) {
+    for (const record of this.records.values()) {
       if (record.sku !== sku.sku) continue;
-      this.records.set(key, { ...record, product_id: sku.product_id, listed: sku.listed });
+      this.records.set(record, { ...record, product_id: sku.product_id, listed: sku.listed });
     }
   }
 
   /** The last look before anything is written. */
   assertSound(): void {
-    for (const key of this.changed) {
-      const record = this.records.get(key)!;
+    for (const record of this.changedStock()) {
       if (!isSound(record)) {
         throw new InvariantViolation(`stock would break the golden rule: ${JSON.stringify(record)}`);
       }
@@ -177,11 +174,11 @@ export class StockBook {
   }
 
   changedStock(): StockRecord[] {
-    return [...this.changed].map((key) => this.records.get(key)!);
+    return this.changed.values().map((key) => this.records.get(key)!);
   }
 
   openedStock(): StockRecord[] {
-    return [...this.opened].map((key) => this.records.get(key)!);
+    return this.opened.values().map((key) => this.records.get(key)!);
   }
 
   touchedReservations(): Reservation[] {

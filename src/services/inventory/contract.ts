@@ -185,7 +185,11 @@ export type InventoryEvent<L extends Line = Line> =
   | { type: "InventoryReservationFailed"; data: OfReservation & { refusal: InventoryRefusal } }
   | { type: "InventoryConfirmed"; data: OfReservation }
   | { type: "InventoryExtended"; data: OfReservation & { expires_at: Date } }
-  | { type: "InventoryReleased"; data: OfReservation & { lines: readonly L[]; reason: string } }
+  | {
+      type: "InventoryReleased";
+      /** `now` is what the reservation is afterwards; null when an amendment has only made an open one smaller. */
+      data: OfReservation & { lines: readonly L[]; reason: string; now: "released" | "expired" | null };
+    }
   | {
       type: "InventoryCommitted";
       data: OfReservation & { lines: readonly L[]; key: string; complete: boolean };
@@ -198,10 +202,6 @@ export type InventoryEvent<L extends Line = Line> =
   | { type: "LowStock"; data: StockKey & { quantity_available: number; threshold: number } };
 
 export type RecordedEvent = InventoryEvent<StatedLine>;
-
-/** The reason of an InventoryReleased that only makes an open hold smaller. */
-export const amended = "amended";
-export const expired = "expired";
 
 // ---- refusals ------------------------------------------------------------------------------------------------------
 

@@ -1,21 +1,19 @@
 import { accept, type Decision, refuse } from "../../kernel/decision.ts";
 import { maxQuantity } from "../../kernel/limits.ts";
 import type { StockBook } from "./book.ts";
-import {
-  amended,
-  type CommitReservation,
-  type ConfirmReservation,
-  type ExtendReservation,
-  expired,
-  type InventoryEvent,
-  type InventoryRefusal,
-  type Line,
-  type RecordedEvent,
-  type ReleaseReservation,
-  type Reservation,
-  type ReservedLine,
-  type ReserveStock,
-  type ShortLine,
+import type {
+  CommitReservation,
+  ConfirmReservation,
+  ExtendReservation,
+  InventoryEvent,
+  InventoryRefusal,
+  Line,
+  RecordedEvent,
+  ReleaseReservation,
+  Reservation,
+  ReservedLine,
+  ReserveStock,
+  ShortLine,
 } from "./contract.ts";
 import { keyOf, mergeLines } from "./stock.ts";
 
@@ -108,7 +106,10 @@ function amend(
   const identity = identityOf(existing);
   const events: InventoryEvent[] = [];
   if (less.length > 0)
-    events.push({ type: "InventoryReleased", data: { ...identity, lines: less, reason: amended } });
+    events.push({
+      type: "InventoryReleased",
+      data: { ...identity, lines: less, reason: "amended", now: null },
+    });
   if (more.length > 0) {
     events.push({
       type: "InventoryReserved",
@@ -164,14 +165,13 @@ export function release(book: StockBook, command: ReleaseReservation): Decided {
   const reservation = book.reservation(reservation_id);
   // Nothing to release yet: the tombstone makes sure that the reserve that is still under way finds it so.
   if (reservation === undefined) {
-    return accept({ type: "InventoryReleased", data: { reservation_id, order_id: null, lines: [], reason } });
+    return accept({
+      type: "InventoryReleased",
+      data: { reservation_id, order_id: null, lines: [], reason, now: "released" },
+    });
   }
   if (reservation.status === "committed") return refuse(closed(reservation, book.now));
-  if (!isOpen(reservation)) return accept();
-  return accept({
-    type: "InventoryReleased",
-    data: { ...identityOf(reservation), lines: remainingLines(reservation), reason },
-  });
+  return isOpen(reservation) ? accept(releaseOf(reservation, reason, "released")) : accept();
 }
 
 export function extend(book: StockBook, command: ExtendReservation): Decided {
@@ -188,14 +188,18 @@ export function expire(book: StockBook): Decided {
   const events = book.overdue
     .map((id) => book.reservation(id))
     .filter((reservation) => reservation !== undefined && isOverdue(reservation, book.now))
-    .map((reservation) => releaseOf(reservation!, expired));
+    .map((reservation) => releaseOf(reservation!, "expired", "expired"));
   return accept(...events);
 }
 
-export function releaseOf(reservation: Reservation, reason: string): InventoryEvent {
+export function releaseOf(
+  reservation: Reservation,
+  reason: string,
+  now: "released" | "expired",
+): InventoryEvent {
   return {
     type: "InventoryReleased",
-    data: { ...identityOf(reservation), lines: remainingLines(reservation), reason },
+    data: { ...identityOf(reservation), lines: remainingLines(reservation), reason, now },
   };
 }
 
@@ -207,15 +211,19 @@ function cannotHold(book: StockBook, lines: readonly Line[]): InventoryRefusal |
   if (unknown.length > 0) return unknownSku(unknown);
   const overflow = tooMuch(lines);
   if (overflow !== undefined) return overflow;
-  const missing = lines
-    .map((line) => short(line, line.quantity, book.stock(line)?.quantity_available ?? 0))
-    .filter((line) => line.requested > line.available);
-  if (missing.length === 0) return undefined;
-  const [first] = missing;
+  const available = (line: Line) => book.stock(line)?.quantity_available ?? 0;
+  const missing = lines.filter((line) => line.quantity > available(line));
+  return missing.length === 0
+    ? undefined
+    : insufficient(missing.map((line) => short(line, line.quantity, available(line))));
+}
+
+function insufficient(lines: readonly ShortLine[]): InventoryRefusal {
+  const { sku, store_id, requested, available } = lines[0]!;
   return {
     code: "inventory.insufficient_stock",
-    detail: `${first!.sku} in ${first!.store_id}: ${first!.requested} requested, ${first!.available} available${others(missing)}.`,
-    lines: missing,
+    detail: `${sku} in ${store_id}: ${requested} requested, ${available} available${others(lines)}.`,
+    lines,
   };
 }
 
@@ -269,32 +277,35 @@ export function evolveReservation(
   position: number,
 ): Reservation {
   const base = before ?? unborn(event, at);
-  const next = { ...base, updated_at: at, positions: withPosition(base.positions, position) };
+  return {
+    ...base,
+    ...changed(base, event),
+    updated_at: at,
+    positions: withPosition(base.positions, position),
+  };
+}
+
+function changed(base: Reservation, event: ReservationEvent): Partial<Reservation> {
   switch (event.type) {
     case "InventoryReserved":
-      return { ...next, lines: addedLines(base.lines, event.data.lines), expires_at: event.data.expires_at };
+      return { lines: addedLines(base.lines, event.data.lines), expires_at: event.data.expires_at };
     case "InventoryReservationFailed":
-      return { ...next, status: "refused", refusal: event.data.refusal, reason: event.data.refusal.code };
+      return { status: "refused", refusal: event.data.refusal, reason: event.data.refusal.code };
     case "InventoryConfirmed":
-      return { ...next, status: "confirmed", expires_at: null };
+      return { status: "confirmed", expires_at: null };
     case "InventoryExtended":
-      return { ...next, expires_at: event.data.expires_at };
-    case "InventoryReleased":
-      return event.data.reason === amended
-        ? { ...next, lines: reducedLines(base.lines, event.data.lines) }
-        : {
-            ...next,
-            status: event.data.reason === expired ? "expired" : "released",
-            reason: event.data.reason,
-            expires_at: null,
-          };
-    case "InventoryCommitted":
-      return {
-        ...next,
-        lines: committedLines(base.lines, event.data.lines),
-        commit_keys: [...base.commit_keys, event.data.key],
-        ...(event.data.complete ? { status: "committed", expires_at: null } : {}),
-      };
+      return { expires_at: event.data.expires_at };
+    case "InventoryReleased": {
+      const { now, reason, lines } = event.data;
+      return now === null
+        ? { lines: reducedLines(base.lines, lines) }
+        : { status: now, reason, expires_at: null };
+    }
+    case "InventoryCommitted": {
+      const { lines, key, complete } = event.data;
+      const rest = { lines: committedLines(base.lines, lines), commit_keys: [...base.commit_keys, key] };
+      return complete ? { ...rest, status: "committed", expires_at: null } : rest;
+    }
   }
 }
 
@@ -319,13 +330,23 @@ function withPosition(positions: readonly number[], position: number): readonly 
 }
 
 function addedLines(lines: readonly ReservedLine[], more: readonly Line[]): ReservedLine[] {
+  if (lines.length === 0) return more.map(newLine);
   const added = new Map(lines.map((line) => [keyOf(line), line]));
   for (const { store_id, sku, quantity } of more) {
     const key = keyOf({ store_id, sku });
-    const before = added.get(key) ?? { store_id, sku, quantity: 0, quantity_committed: 0 };
-    added.set(key, { ...before, quantity: before.quantity + quantity });
+    const before = added.get(key);
+    added.set(
+      key,
+      before === undefined
+        ? newLine({ store_id, sku, quantity })
+        : { ...before, quantity: before.quantity + quantity },
+    );
   }
   return [...added.values()];
+}
+
+function newLine({ store_id, sku, quantity }: Line): ReservedLine {
+  return { store_id, sku, quantity, quantity_committed: 0 };
 }
 
 function reducedLines(lines: readonly ReservedLine[], less: readonly Line[]): ReservedLine[] {

@@ -5,6 +5,25 @@ export function keyOf({ store_id, sku }: StockKey): string {
   return `${sku}\u0000${store_id}`;
 }
 
+/** Values by store and SKU. Two maps instead of one joined key: the road looks keys up a hundred thousand times a second. */
+export class StockMap<Value> {
+  private readonly stores = new Map<string, Map<string, Value>>();
+
+  get({ store_id, sku }: StockKey): Value | undefined {
+    return this.stores.get(store_id)?.get(sku);
+  }
+
+  set({ store_id, sku }: StockKey, value: Value): void {
+    const skus = this.stores.get(store_id);
+    if (skus === undefined) this.stores.set(store_id, new Map([[sku, value]]));
+    else skus.set(sku, value);
+  }
+
+  values(): Value[] {
+    return [...this.stores.values()].flatMap((skus) => [...skus.values()]);
+  }
+}
+
 export function openedRecord(key: StockKey, product_id: string, at: Date): StockRecord {
   return {
     store_id: key.store_id,

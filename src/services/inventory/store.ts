@@ -13,7 +13,7 @@ import type {
   StockRecord,
 } from "./contract.ts";
 import { remaining } from "./reservation.ts";
-import { keyOf } from "./stock.ts";
+import { keyOf, StockMap } from "./stock.ts";
 
 export const schema = "inventory";
 const log = logWriter(schema);
@@ -31,7 +31,8 @@ export async function loadBook(
   onLocked?: (seconds: number) => void,
 ): Promise<StockBook> {
   const wanted = collect(settings, commands);
-  const candidates = wanted.forced.size > 0 ? await findHolders(tx, [...wanted.forced.values()]) : [];
+  const forced = wanted.forced.values();
+  const candidates = forced.length > 0 ? await findHolders(tx, forced) : [];
   const [reservations, overdue, adjustments, skusOfProducts] = await Promise.all([
     readSome<Reservation>(tx, lockReservations, [...wanted.reservations, ...candidates]),
     wanted.overdue > 0 ? tx.read<Reservation>(lockOverdue, [wanted.overdue]) : [],
@@ -40,19 +41,18 @@ export async function loadBook(
   ]);
 
   const held = [...reservations, ...overdue].map(parseReservation);
-  const keys = wanted.keys;
-  for (const { lines } of held) for (const line of lines) keys.set(keyOf(line), line);
+  for (const { lines } of held) for (const line of lines) wanted.keys.set(line, line);
+  const keys = wanted.keys.values();
   const listed = skusOfProducts.map(({ sku }) => sku);
   const asked = performance.now();
   const [stock, stockOfProducts, mark] = await Promise.all([
-    keys.size > 0 ? tx.read<StockRecord>(lockStock, columns([...keys.values()], ["sku", "store_id"])) : [],
+    keys.length > 0 ? tx.read<StockRecord>(lockStock, columns(keys, ["sku", "store_id"])) : [],
     wanted.products.length > 0 ? tx.read<StockRecord>(lockStockOfSkus, [[...wanted.skus, ...listed]]) : [],
     log.mark(tx),
   ]);
   onLocked?.((performance.now() - asked) / 1_000);
 
-  const found = new Set(stock.map(keyOf));
-  const strangers = [...keys.values()].filter((key) => !found.has(keyOf(key))).map(({ sku }) => sku);
+  const strangers = stock.length < keys.length ? missing(keys, stock) : [];
   const skus = await readSome<KnownSku>(tx, findSkus, strangers);
 
   const book = new StockBook(settings, {
@@ -63,13 +63,13 @@ export async function loadBook(
     adjustments,
     overdue: overdue.map(({ id }) => id),
   });
-  for (const key of wanted.forced.values()) assertHoldersComplete(book, key);
+  for (const key of forced) assertHoldersComplete(book, key);
   return book;
 }
 
 function collect(settings: InventorySettings, commands: readonly InventoryCommand[]) {
-  const keys = new Map<string, StockKey>();
-  const forced = new Map<string, StockKey>();
+  const keys = new StockMap<StockKey>();
+  const forced = new StockMap<StockKey>();
   const reservations: string[] = [];
   const adjustments: string[] = [];
   const products: string[] = [];
@@ -78,18 +78,18 @@ function collect(settings: InventorySettings, commands: readonly InventoryComman
   for (const command of commands) {
     if ("reservation_id" in command) reservations.push(command.reservation_id);
     if ("lines" in command && command.lines !== undefined) {
-      for (const line of command.lines) keys.set(keyOf(line), line);
+      for (const line of command.lines) keys.set(line, line);
     }
     switch (command.type) {
       case "AdjustStock":
         adjustments.push(command.adjustment_id);
-        if (command.force) for (const line of command.lines) forced.set(keyOf(line), line);
+        if (command.force) for (const line of command.lines) forced.set(line, line);
         break;
       case "CountStock": {
         const id = countId(command);
         if (id !== null) adjustments.push(id);
-        keys.set(keyOf(command), command);
-        if (command.force) forced.set(keyOf(command), command);
+        keys.set(command, command);
+        if (command.force) forced.set(command, command);
         break;
       }
       case "ExpireReservations":
@@ -100,11 +100,18 @@ function collect(settings: InventorySettings, commands: readonly InventoryComman
         skus.push(...command.skus);
         for (const sku of command.skus) {
           const key = { store_id: settings.default_store, sku };
-          keys.set(keyOf(key), key);
+          keys.set(key, key);
         }
     }
   }
   return { keys, forced, reservations, adjustments, products, skus, overdue };
+}
+
+/** SKUs without a record where they were looked for. */
+function missing(keys: readonly StockKey[], stock: readonly StockRecord[]): string[] {
+  const found = new StockMap<StockRecord>();
+  for (const record of stock) found.set(record, record);
+  return keys.filter((key) => found.get(key) === undefined).map(({ sku }) => sku);
 }
 
 async function readSome<Row>(tx: Transaction, statement: Statement, keys: readonly string[]): Promise<Row[]> {
@@ -191,7 +198,7 @@ const findHoldersOf: Statement = {
 // ---- save ----------------------------------------------------------------------------------------------------------
 
 export function saveBook(tx: Transaction, book: StockBook): void {
-  const changed = book.changedStock().filter((record) => !book.opened.has(keyOf(record)));
+  const changed = book.changedStock().filter((record) => book.opened.get(record) === undefined);
   const opened = book.openedStock();
   const history = [...changed, ...opened];
   // Rows are inserted in the order of their keys: of two processes with the same new ones, neither waits for the other
