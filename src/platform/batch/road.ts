@@ -47,7 +47,7 @@ export class Road<Command, Reply> {
     this.mailbox = new Mailbox({
       deliver: (letters) => this.carry(letters),
       workOf: options.workOf ?? (() => 1),
-      maxWork: options.maxWork ?? 1_000,
+      maxWork: options.maxWork ?? 2_000,
       maxWaiting: options.maxWaiting,
     });
   }

@@ -40,7 +40,7 @@ export function createCatalog({ pool, reads, maxWaiting, logger, followed }: Cat
     async put(product_id, content, traceparent) {
       const command: CatalogCommand = { type: "PutProduct", product_id, content };
       const reply = await road.submit(traceparent === undefined ? command : { ...command, traceparent });
-      if (reply.accepted) await followed(reply.written);
+      if (reply.accepted && reply.written !== undefined) await followed(reply.written);
       return reply;
     },
     product: (id) => findProduct(database, id),

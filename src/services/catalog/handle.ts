@@ -9,7 +9,8 @@ export type CatalogReply =
       readonly accepted: true;
       readonly created: boolean;
       readonly product: Product;
-      readonly written: LogPosition;
+      /** Undefined when nothing had to be changed. */
+      readonly written: LogPosition | undefined;
     }
   | { readonly accepted: false; readonly refusal: CatalogRefusal };
 
@@ -32,7 +33,7 @@ export const handleCatalog: BatchHandler<CatalogCommand, CatalogReply> = async (
       );
     }
     const product = shelf.products.get(command.product_id)!;
-    return { accepted: true, created, product, written: mark };
+    return { accepted: true, created, product, written: decision.events.length > 0 ? mark : undefined };
   });
   saveProducts(tx, changed, shelf);
   log.append(tx, mark, events);

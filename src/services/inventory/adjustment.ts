@@ -45,9 +45,10 @@ export function count(book: StockBook, command: CountStock): Decided {
   return change(book, [{ store_id: command.store_id, sku: command.sku, quantity }], command, id);
 }
 
-/** An id that no client can choose: a count that expects a version can succeed only once. */
+/** An id that no client can choose: a count that expects a version can succeed only once. Names may hold a slash. */
 export function countId({ store_id, sku, expected_version }: CountStock): string | null {
-  return expected_version === undefined ? null : `count/${store_id}/${sku}/${expected_version}`;
+  if (expected_version === undefined) return null;
+  return `count/${encodeURIComponent(store_id)}/${encodeURIComponent(sku)}/${expected_version}`;
 }
 
 function change(

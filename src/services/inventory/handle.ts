@@ -35,7 +35,7 @@ export function settle(
   for (const { event } of book.events.slice(before)) warn(book, event, command.traceparent);
   if (decision.events.length === 0 && command.type !== "ExpireReservations") metrics?.repeated();
 
-  const refusal = "reservation_id" in command && book.reservation(command.reservation_id)?.refusal;
+  const refusal = command.type === "ReserveStock" && book.reservation(command.reservation_id)?.refusal;
   if (refusal) return { accepted: false, refusal };
   return { accepted: true, created: !existed, subject: subjectOf(book, command, decision.events.length) };
 }

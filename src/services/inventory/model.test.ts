@@ -1,0 +1,498 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { maxQuantity } from "../../kernel/limits.ts";
+import { migrate } from "../../platform/postgres/migrate.ts";
+import { createPool, type Pool } from "../../platform/postgres/pool.ts";
+import { readerOf } from "../../platform/postgres/statement.ts";
+import { createLogger } from "../../platform/telemetry/logger.ts";
+import { createRegistry } from "../../platform/telemetry/metrics.ts";
+import { useTestDatabase } from "../../testing/database.ts";
+import {
+  adjust,
+  answerOf,
+  at,
+  expire,
+  InventoryTables,
+  inStore,
+  reserve,
+  sync,
+  testSettings,
+} from "../../testing/inventory.ts";
+import type {
+  AdjustStock,
+  CountStock,
+  InventoryCommand,
+  Line,
+  Reservation,
+  ReserveStock,
+  StockRecord,
+} from "./contract.ts";
+import { settle } from "./handle.ts";
+import { inventoryMigrations } from "./index.ts";
+import { createInventory, type Inventory } from "./inventory.ts";
+import { verifyInventory } from "./verify.ts";
+
+// ---- the model: stock as one would keep it with a pencil, one command at a time ------------------------------------
+
+type Quantities = Record<string, number>;
+
+interface Hold {
+  id: string;
+  batch: number;
+  status: "held" | "confirmed" | "committed" | "released" | "expired" | "refused";
+  wants: Quantities;
+  shipped: Quantities;
+  until: number;
+  parcels: string[];
+  refusal: string;
+}
+
+class Model {
+  seconds = 0;
+  batch = 0;
+  readonly holds: Record<string, Hold> = {};
+  private readonly onHand: Quantities = {};
+  private readonly versions: Quantities = {};
+  private readonly sellers: Record<string, string | null> = {};
+  private readonly changes: Record<string, string> = {};
+
+  /** Every record that is kept. */
+  stock(): Record<string, object> {
+    return Object.fromEntries(
+      Object.entries(this.onHand).map(([place, on_hand]) => {
+        const numbers = { on_hand, reserved: this.reserved(place), available: this.available(place) };
+        return [place, { ...numbers, version: this.versions[place] }];
+      }),
+    );
+  }
+
+  do(command: InventoryCommand): string {
+    switch (command.type) {
+      case "ReserveStock":
+        return this.reserve(command);
+      case "ConfirmReservation":
+        return this.confirm(command.reservation_id);
+      case "CommitReservation":
+        return this.ship(command.reservation_id, command.lines, command.key);
+      case "ReleaseReservation":
+        return this.release(command.reservation_id);
+      case "ExtendReservation":
+        return this.extend(command.reservation_id, command.ttl_seconds);
+      case "ExpireReservations":
+        return this.sweep();
+      case "AdjustStock":
+        return this.adjust(command);
+      case "CountStock":
+        return this.count(command);
+      case "SyncProduct":
+        return this.sync(command.product_id, command.skus);
+    }
+  }
+
+  private reserve({ reservation_id: id, lines, ttl_seconds, remember_refusal }: ReserveStock): string {
+    const wants = total(lines);
+    const hold = this.holds[id];
+    if (hold === undefined) {
+      const refusal = this.whyNot(wants);
+      if (refusal === null) {
+        this.holds[id] = this.newHold(id, { wants, until: this.seconds + (ttl_seconds ?? 900) });
+        this.move(Object.keys(wants));
+        return "held";
+      }
+      if (remember_refusal) this.holds[id] = this.newHold(id, { status: "refused", refusal });
+      return refusal;
+    }
+    if (hold.status === "refused") return hold.refusal;
+    if (!this.isAlive(hold)) return "inventory.reservation_closed";
+
+    const changed = [...new Set([...Object.keys(hold.wants), ...Object.keys(wants)])].filter(
+      (place) => wants[place] !== hold.wants[place],
+    );
+    if (changed.length === 0) return hold.status;
+    if (changed.some((place) => (wants[place] ?? 0) < (hold.shipped[place] ?? 0))) {
+      return "inventory.already_committed";
+    }
+    const more: Quantities = {};
+    for (const place of changed) {
+      const extra = (wants[place] ?? 0) - (hold.wants[place] ?? 0);
+      if (extra > 0) more[place] = extra;
+    }
+    const refusal = this.whyNot(more);
+    if (refusal !== null) return refusal;
+    if (Object.values(wants).some((quantity) => quantity > maxQuantity)) return "inventory.quantity_overflow";
+    hold.wants = wants;
+    this.move(changed);
+    if (ttl_seconds !== undefined && hold.status === "held") hold.until = this.seconds + ttl_seconds;
+    return hold.status;
+  }
+
+  private confirm(id: string): string {
+    const hold = this.holds[id];
+    if (hold === undefined) return "inventory.reservation_not_found";
+    if (hold.status === "committed") return "committed";
+    if (!this.isAlive(hold)) return "inventory.reservation_closed";
+    hold.status = "confirmed";
+    return "confirmed";
+  }
+
+  private ship(id: string, lines: readonly Line[] | undefined, key: string): string {
+    const hold = this.holds[id];
+    if (hold === undefined) return "inventory.reservation_not_found";
+    if (hold.parcels.includes(key)) return hold.status;
+    if (hold.status === "committed" && lines === undefined) return "committed";
+    if (!this.isAlive(hold)) return "inventory.reservation_closed";
+    const parcel = lines === undefined ? this.owed(hold) : total(lines);
+    if (Object.entries(parcel).some(([place, n]) => n > (this.owed(hold)[place] ?? 0))) {
+      return "inventory.exceeds_reservation";
+    }
+    for (const [place, quantity] of Object.entries(parcel)) {
+      this.onHand[place]! -= quantity;
+      hold.shipped[place] = (hold.shipped[place] ?? 0) + quantity;
+    }
+    this.move(Object.keys(parcel));
+    hold.parcels.push(key);
+    if (Object.keys(this.owed(hold)).length === 0) hold.status = "committed";
+    return hold.status;
+  }
+
+  private release(id: string): string {
+    const hold = this.holds[id];
+    if (hold === undefined) {
+      this.holds[id] = this.newHold(id, { status: "released" });
+      return "released";
+    }
+    if (hold.status === "committed") return "inventory.reservation_closed";
+    if (this.isOpen(hold)) this.end(hold, "released");
+    return hold.status;
+  }
+
+  private extend(id: string, ttl_seconds: number): string {
+    const hold = this.holds[id];
+    if (hold === undefined) return "inventory.reservation_not_found";
+    if (!this.isAlive(hold)) return "inventory.reservation_closed";
+    hold.until = this.seconds + ttl_seconds;
+    return hold.status;
+  }
+
+  private sweep(): string {
+    const overdue = Object.values(this.holds).filter((hold) => this.isOpen(hold) && !this.isAlive(hold));
+    for (const hold of overdue) this.end(hold, "expired");
+    return `${overdue.length} expired`;
+  }
+
+  private adjust({ adjustment_id, lines, force }: AdjustStock): string {
+    const change = total(lines);
+    for (const place of Object.keys(change)) if (change[place] === 0) delete change[place];
+    const earlier = this.changes[adjustment_id];
+    if (earlier !== undefined) return earlier === spelled(change) ? "adjusted" : "inventory.adjustment_conflict";
+    const answer = this.change(change, force);
+    if (answer === "adjusted") this.changes[adjustment_id] = spelled(change);
+    return answer;
+  }
+
+  private count({ quantity_on_hand, expected_version, force, ...key }: CountStock): string {
+    const place = placeOf(key);
+    const name = `${place} at ${expected_version}`;
+    if (expected_version !== undefined && this.changes[name] === `${quantity_on_hand}`) return "adjusted";
+    if (!this.isSold(place)) return "inventory.unknown_sku";
+    if (expected_version !== undefined && expected_version !== (this.versions[place] ?? 0)) {
+      return "inventory.version_mismatch";
+    }
+    if (this.onHand[place] === quantity_on_hand) return "adjusted";
+    const answer = this.change({ [place]: quantity_on_hand - (this.onHand[place] ?? 0) }, force);
+    if (answer === "adjusted") this.changes[name] = `${quantity_on_hand}`;
+    return answer;
+  }
+
+  private sync(product: string, skus: readonly string[]): string {
+    for (const [sku, seller] of Object.entries(this.sellers)) {
+      if (seller === product && !skus.includes(sku)) this.sellers[sku] = null;
+    }
+    for (const sku of skus) {
+      this.sellers[sku] = product;
+      this.open(placeOf({ store_id: "main", sku }));
+    }
+    return "synced";
+  }
+
+  private change(change: Quantities, force: boolean): string {
+    const entries = Object.entries(change);
+    if (entries.some(([place]) => !this.isSold(place))) return "inventory.unknown_sku";
+    const tooMuch = ([place, n]: [string, number]) => Math.max(n, -n, n + (this.onHand[place] ?? 0)) > maxQuantity;
+    if (entries.some(tooMuch)) return "inventory.quantity_overflow";
+    const most = (place: string) => (force ? (this.onHand[place] ?? 0) : this.available(place));
+    if (entries.some(([place, n]) => -n > most(place))) {
+      return force ? "inventory.insufficient_stock" : "inventory.below_reserved";
+    }
+    for (const [place, n] of entries) {
+      this.open(place);
+      while (this.available(place) + n < 0) this.end(this.nextVictim(place), "released");
+    }
+    for (const [place, n] of entries) this.onHand[place]! += n;
+    this.move(Object.keys(change));
+    return "adjusted";
+  }
+
+  /** Unpaid before paid, the later batch before the earlier, and within a batch the last name. */
+  private nextVictim(place: string): Hold {
+    const holders = Object.values(this.holds).filter((hold) => this.isOpen(hold) && this.owed(hold)[place]);
+    const unpaid = holders.filter(({ status }) => status === "held");
+    const candidates = unpaid.length > 0 ? unpaid : holders;
+    const newest = Math.max(...candidates.map(({ batch }) => batch));
+    const names = candidates.filter(({ batch }) => batch === newest).map(({ id }) => id);
+    return this.holds[names.sort().at(-1)!]!;
+  }
+
+  private whyNot(wants: Quantities): string | null {
+    const entries = Object.entries(wants);
+    if (entries.some(([place]) => !this.isSold(place))) return "inventory.unknown_sku";
+    if (entries.some(([, quantity]) => quantity > maxQuantity)) return "inventory.quantity_overflow";
+    if (entries.some(([place, quantity]) => quantity > this.available(place))) return "inventory.insufficient_stock";
+    return null;
+  }
+
+  /** Nothing is reserved as such: it is what open holds still have to get. */
+  private reserved(place: string): number {
+    return Object.values(this.holds)
+      .filter((hold) => this.isOpen(hold))
+      .reduce((sum, hold) => sum + (this.owed(hold)[place] ?? 0), 0);
+  }
+
+  private available(place: string): number {
+    return (this.onHand[place] ?? 0) - this.reserved(place);
+  }
+
+  private owed({ wants, shipped }: Hold): Quantities {
+    return Object.fromEntries(
+      Object.entries(wants)
+        .map(([place, quantity]) => [place, quantity - (shipped[place] ?? 0)] as const)
+        .filter(([, quantity]) => quantity > 0),
+    );
+  }
+
+  private isSold(place: string): boolean {
+    return Boolean(this.sellers[place.split(" in ")[0]!]);
+  }
+
+  private isOpen({ status }: Hold): boolean {
+    return status === "held" || status === "confirmed";
+  }
+
+  private isAlive(hold: Hold): boolean {
+    return hold.status === "confirmed" || (hold.status === "held" && hold.until > this.seconds);
+  }
+
+  private newHold(id: string, hold: Partial<Hold>): Hold {
+    const empty = { wants: {}, shipped: {}, until: 0, parcels: [], refusal: "" };
+    return { id, batch: this.batch, status: "held", ...empty, ...hold };
+  }
+
+  private end(hold: Hold, status: "released" | "expired"): void {
+    this.move(Object.keys(this.owed(hold)));
+    hold.status = status;
+  }
+
+  private open(place: string): void {
+    this.onHand[place] ??= 0;
+    this.versions[place] ??= 1;
+  }
+
+  private move(places: string[]): void {
+    for (const place of places) this.versions[place]!++;
+  }
+}
+
+function placeOf({ store_id, sku }: { store_id: string; sku: string }): string {
+  return `${sku} in ${store_id}`;
+}
+
+function total(lines: readonly Line[]): Quantities {
+  const sums: Quantities = {};
+  for (const line of lines) sums[placeOf(line)] = (sums[placeOf(line)] ?? 0) + line.quantity;
+  return sums;
+}
+
+function spelled(quantities: Quantities): string {
+  return JSON.stringify(Object.entries(quantities).sort());
+}
+
+// ---- the real thing, in the model's words --------------------------------------------------------------------------
+
+function stockInWords(records: Iterable<StockRecord>): Record<string, object> {
+  return Object.fromEntries(
+    [...records].map((record) => [
+      placeOf(record),
+      {
+        on_hand: record.quantity_on_hand,
+        reserved: record.quantity_reserved,
+        available: record.quantity_available,
+        version: record.version,
+      },
+    ]),
+  );
+}
+
+function holdsInWords(reservations: Iterable<Reservation>): Record<string, object> {
+  return Object.fromEntries(
+    [...reservations].map(({ id, status, lines, commit_keys, refusal }) => {
+      const shipped = lines.filter((line) => line.quantity_committed > 0);
+      return [
+        id,
+        {
+          status,
+          wants: total(lines),
+          shipped: total(shipped.map((line) => ({ ...line, quantity: line.quantity_committed }))),
+          parcels: commit_keys,
+          refusal: refusal?.code ?? "",
+        },
+      ];
+    }),
+  );
+}
+
+function modelHolds({ holds }: Model): Record<string, object> {
+  return Object.fromEntries(
+    Object.values(holds).map(({ id, status, wants, shipped, parcels, refusal }) => [
+      id,
+      { status, wants, shipped, parcels, refusal },
+    ]),
+  );
+}
+
+// ---- what is asked for, at random ----------------------------------------------------------------------------------
+
+const sku = fc.constantFrom("MUG", "PEN", "HAT");
+const store_id = fc.constantFrom("main", "main", "north");
+const huge = { weight: 1, arbitrary: fc.constant(maxQuantity) };
+const quantity = fc.oneof({ weight: 30, arbitrary: fc.integer({ min: 1, max: 6 }) }, huge);
+const signed = fc.oneof({ weight: 30, arbitrary: fc.integer({ min: -8, max: 8 }).filter((n) => n !== 0) }, huge);
+const lines = fc.array(fc.record({ store_id, sku, quantity }), { minLength: 1, maxLength: 3 });
+const changes = fc.array(fc.record({ store_id, sku, quantity: signed }), { minLength: 1, maxLength: 3 });
+const reservation_id = fc.constantFrom("r1", "r2", "r3", "r4", "r5", "r6");
+const ttl_seconds = fc.integer({ min: 1, max: 60 });
+const who = { reason: fc.constant("test"), actor: fc.constant("test"), force: fc.boolean() };
+
+const command: fc.Arbitrary<InventoryCommand> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record(
+      { type: fc.constant("ReserveStock"), reservation_id, lines, ttl_seconds, remember_refusal: fc.boolean() },
+      { requiredKeys: ["type", "reservation_id", "lines"] },
+    ),
+  },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("ConfirmReservation"), reservation_id }) },
+  {
+    weight: 4,
+    arbitrary: fc.record(
+      {
+        type: fc.constant("CommitReservation"),
+        reservation_id,
+        lines,
+        key: fc.constantFrom("parcel-1", "parcel-2", "parcel-3"),
+      },
+      { requiredKeys: ["type", "reservation_id", "key"] },
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant("ReleaseReservation"),
+      reservation_id,
+      reason: fc.constantFrom("cancelled", "amended", "expired"),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("ExtendReservation"), reservation_id, ttl_seconds }) },
+  { weight: 1, arbitrary: fc.constant(expire(50)) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant("AdjustStock"),
+      adjustment_id: fc.constantFrom("a1", "a2", "a3", "a4", "a5"),
+      lines: changes,
+      ...who,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record(
+      {
+        type: fc.constant("CountStock"),
+        store_id,
+        sku,
+        quantity_on_hand: fc.integer({ min: 0, max: 12 }),
+        expected_version: fc.integer({ min: 0, max: 12 }),
+        ...who,
+      },
+      { requiredKeys: ["type", "store_id", "sku", "quantity_on_hand", "reason", "actor", "force"] },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant("SyncProduct"),
+      product_id: fc.constantFrom("P1", "P2"),
+      skus: fc.uniqueArray(sku, { minLength: 1 }),
+    }),
+  },
+);
+
+/** Now and then a command comes again that was sent before, whenever that was. */
+const resent = fc.record({ resend: fc.nat(50) });
+const batches = fc.array(
+  fc.record({
+    wait: fc.integer({ min: 0, max: 20 }),
+    asked: fc.array(fc.oneof({ weight: 4, arbitrary: command }, { weight: 1, arbitrary: resent }), {
+      minLength: 1,
+      maxLength: 7,
+    }),
+  }),
+  { minLength: 1, maxLength: 12 },
+);
+
+const opening: InventoryCommand[] = [
+  sync("P1", "MUG", "PEN", "HAT"),
+  adjust("opening", [...inStore("main", { MUG: 12, PEN: 6, HAT: 1 }), ...inStore("north", { MUG: 5 })]),
+];
+
+function* story(script: typeof batches extends fc.Arbitrary<infer Script> ? Script : never) {
+  const sent = [...opening];
+  yield { wait: 0, commands: opening };
+  for (const { wait, asked } of script) {
+    const commands = asked.map((each) => ("resend" in each ? sent[each.resend % sent.length]! : each));
+    sent.push(...commands);
+    yield { wait, commands };
+  }
+}
+
+const seed = process.env.HOLDFAST_TEST_SEED;
+
+/** A failure prints its seed; HOLDFAST_TEST_SEED runs the same again. */
+function runs(numRuns: number): fc.Parameters<unknown> {
+  return seed === undefined ? { numRuns } : { numRuns, seed: Number(seed) };
+}
+
+// ---- the properties ------------------------------------------------------------------------------------------------
+
+it("the rules do what the model does, and the log explains the result", () => {
+  fc.assert(
+    fc.property(batches, (script) => {
+      const model = new Model();
+      const tables = new InventoryTables();
+      for (const { wait, commands } of story(script)) {
+        model.seconds += wait;
+        model.batch++;
+        const book = tables.open(commands, at(model.seconds));
+        for (const command of commands) {
+          expect(answerOf(settle(book, command))).toBe(model.do(command));
+          expectSound([...book.records()], book.openReservations());
+          expect(stockInWords(book.records())).toEqual(model.stock());
+        }
+        tables.save(book);
+        expect(stockInWords(tables.stock.values())).toEqual(model.stock());
+        expect(holdsInWords(tables.reservations.values())).toEqual(modelHolds(model));
+      }
+      expectExplainedByLog(tables);
+    }),
+    runs(400),
+  );
+});
