@@ -23,7 +23,7 @@ export function growth(say: (message: string) => void): Promise<Result> {
           reserve(side.engine, crypto.randomUUID(), [side.sku]),
         );
         side.acknowledged += written.calls;
-        const read = await run({ callers: 32, seconds: 1, warmUpSeconds: 0.2 }, () =>
+        const read = await run({ callers: 32, seconds: 2, warmUpSeconds: 0.5 }, () =>
           readSome(side.engine, name),
         );
         writes[name] += written.rate / 2;

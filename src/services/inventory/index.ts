@@ -1,4 +1,5 @@
 import { LogFollower } from "../../platform/log/follow.ts";
+import { repeat } from "../../platform/repeat.ts";
 import { logMigrations, migrationsBeside, type Service } from "../../platform/service.ts";
 import { commandsFromCatalog } from "./consumers.ts";
 import { createInventory, type Inventory, type InventoryOptions } from "./inventory.ts";
@@ -32,15 +33,13 @@ export function inventoryService(options: InventoryOptions): InventoryService {
       logger.error({ err: error }, "the catalogue's events could not be taken over; trying again"),
   });
 
-  let timer: NodeJS.Timeout | undefined;
-  async function sweep(): Promise<void> {
+  const sweeper = repeat(sweepEveryMs, async () => {
     try {
       while (await sweepOnce(inventory));
     } catch (error) {
       logger.warn({ err: error }, "overdue holds could not be ended; trying again");
     }
-    timer = setTimeout(sweep, sweepEveryMs).unref();
-  }
+  });
 
   return {
     name: schema,
@@ -48,11 +47,11 @@ export function inventoryService(options: InventoryOptions): InventoryService {
     catalogFollower,
     start() {
       catalogFollower.start();
-      timer = setTimeout(sweep, sweepEveryMs).unref();
+      sweeper.start();
     },
     async stop() {
-      clearTimeout(timer);
-      await Promise.all([catalogFollower.stop(), inventory.drain()]);
+      await Promise.all([catalogFollower.stop(), sweeper.stop()]);
+      await inventory.drain();
     },
     registerRoutes: (app) => registerInventoryRoutes(app, inventory),
     verify: verifyInventory,
