@@ -12,7 +12,7 @@ export type InventoryHandler = BatchHandler<InventoryCommand, InventoryReply>;
 /** The road of the service. The same handler serves HTTP, the library, events, sweeps and imports. */
 export function inventoryHandler(settings: InventorySettings, metrics: InventoryMetrics): InventoryHandler {
   return async (tx, commands) => {
-    const book = await loadBook(tx, settings, commands, metrics.locked);
+    const book = await loadBook(tx, settings, commands, metrics);
     const replies = commands.map((command) => settle(book, command, metrics));
     metrics.checked(() => book.assertSound());
     saveBook(tx, book);

@@ -29,6 +29,10 @@ export function inventoryMetrics(registry: Registry, totals: () => Promise<Stock
     "inventory_lock_acquisition_duration_seconds",
     "Time that a batch waited for its stock rows.",
   );
+  const identification = histogram(
+    "inventory_idempotency_check_duration_seconds",
+    "Time in which a batch found out which of its reservations are known already.",
+  );
   const lockHeld = histogram(
     "inventory_lock_held_duration_seconds",
     "Time from a batch's start to its commit.",
@@ -112,6 +116,9 @@ export function inventoryMetrics(registry: Registry, totals: () => Promise<Stock
     },
     repeated() {
       hits.inc();
+    },
+    identified(duration: number) {
+      identification.observe(duration);
     },
     locked(duration: number) {
       lockAcquisition.observe(duration);

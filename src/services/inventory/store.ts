@@ -20,6 +20,13 @@ const log = logWriter(schema);
 
 // ---- load ----------------------------------------------------------------------------------------------------------
 
+interface LoadObserver {
+  /** How long it took to find out which of the reservations are known already. */
+  identified(seconds: number): void;
+  /** How long it took until the stock was locked. */
+  locked(seconds: number): void;
+}
+
 /**
  * Reads and locks what the commands touch: first reservations by id, then stock by key. Every transaction locks in this
  * order, so no two of them can wait for each other.
@@ -28,11 +35,12 @@ export async function loadBook(
   tx: Transaction,
   settings: InventorySettings,
   commands: readonly InventoryCommand[],
-  onLocked?: (seconds: number) => void,
+  observer?: LoadObserver,
 ): Promise<StockBook> {
   const wanted = collect(settings, commands);
   const forced = wanted.forced.values();
   const candidates = forced.length > 0 ? await findHolders(tx, forced) : [];
+  const started = performance.now();
   const [reservations, overdue, adjustments, skusOfProducts] = await Promise.all([
     readSome<Reservation>(tx, lockReservations, [...wanted.reservations, ...candidates]),
     wanted.overdue > 0 ? tx.read<Reservation>(lockOverdue, [wanted.overdue]) : [],
@@ -44,13 +52,14 @@ export async function loadBook(
   for (const { lines } of held) for (const line of lines) wanted.keys.set(line, line);
   const keys = wanted.keys.values();
   const listed = skusOfProducts.map(({ sku }) => sku);
-  const asked = performance.now();
+  const identified = performance.now();
+  observer?.identified((identified - started) / 1_000);
   const [stock, stockOfProducts, mark] = await Promise.all([
     keys.length > 0 ? tx.read<StockRecord>(lockStock, columns(keys, ["sku", "store_id"])) : [],
     wanted.products.length > 0 ? tx.read<StockRecord>(lockStockOfSkus, [[...wanted.skus, ...listed]]) : [],
     log.mark(tx),
   ]);
-  onLocked?.((performance.now() - asked) / 1_000);
+  observer?.locked((performance.now() - identified) / 1_000);
 
   const strangers = stock.length < keys.length ? missing(keys, stock) : [];
   const skus = await readSome<KnownSku>(tx, findSkus, strangers);
@@ -288,14 +297,15 @@ export const updateStock: Statement = {
            as v (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version)
          where stock.sku = v.sku and stock.store_id = v.store_id`,
 };
-const openedColumns = [...changedColumns, "product_id"] as const;
+const openedColumns = [...changedColumns, "product_id", "listed"] as const;
 const insertStock: Statement = {
   name: "inventory_insert_stock",
   text: `insert into inventory.stock
            (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version, product_id, listed,
             last_updated_at)
-         select v.*, true, $8
-         from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::text[]) as v`,
+         select v.*, $9
+         from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::text[], $8::boolean[])
+           as v`,
 };
 const historyColumns = ["sku", "store_id", "version", "quantity_on_hand", "quantity_reserved"] as const;
 const insertHistory: Statement = {
