@@ -18,7 +18,7 @@ export type CatalogReply =
 export const handleCatalog: BatchHandler<CatalogCommand, CatalogReply> = async (tx, commands) => {
   const shelf = await loadShelf(tx, commands);
   const mark = await log.mark(tx);
-  const changed = new Set<string>();
+  const changed = new Map<string, { created: boolean }>();
   const events: EventRecord[] = [];
   const replies = commands.map((command): CatalogReply => {
     const decision = decide(shelf, command);
@@ -26,7 +26,7 @@ export const handleCatalog: BatchHandler<CatalogCommand, CatalogReply> = async (
     const created = !shelf.products.has(command.product_id);
     for (const event of decision.events) {
       evolve(shelf, event, mark.now);
-      changed.add(command.product_id);
+      if (!changed.has(command.product_id)) changed.set(command.product_id, { created });
       const record = { type: event.type, subject: command.product_id, data: event.data };
       events.push(
         command.traceparent === undefined ? record : { ...record, traceparent: command.traceparent },
@@ -35,7 +35,7 @@ export const handleCatalog: BatchHandler<CatalogCommand, CatalogReply> = async (
     const product = shelf.products.get(command.product_id)!;
     return { accepted: true, created, product, written: decision.events.length > 0 ? mark : undefined };
   });
-  saveProducts(tx, changed, shelf);
+  saveProducts(tx, shelf, changed);
   log.append(tx, mark, events);
   return replies;
 };

@@ -20,20 +20,33 @@ export async function loadShelf(tx: Transaction, commands: readonly CatalogComma
   };
 }
 
-export function saveProducts(tx: Transaction, changed: ReadonlySet<string>, shelf: Shelf): void {
+export function saveProducts(
+  tx: Transaction,
+  shelf: Shelf,
+  changed: ReadonlyMap<string, { created: boolean }>,
+): void {
   if (changed.size === 0) return;
-  const products = [...changed].sort().map((id) => shelf.products.get(id)!);
-  tx.write(upsertProducts, [
+  const products = [...changed.keys()].sort().map((id) => shelf.products.get(id)!);
+  const created = products.filter(({ id }) => changed.get(id)!.created);
+  const updated = products.filter(({ id }) => !changed.get(id)!.created);
+  // A product that somebody else creates at the same time meets the primary key, and the batch is run again: with an
+  // upsert, the one that is written last could be the one that the log has first.
+  if (created.length > 0) tx.write(insertProducts, productArrays(created));
+  if (updated.length > 0) tx.write(updateProducts, productArrays(updated));
+  const owned = products.flatMap(({ id, skus }) => skus.map(({ sku }) => ({ sku, id })));
+  owned.sort((a, b) => (a.sku < b.sku ? -1 : 1));
+  tx.write(deleteOwners, [products.map(({ id }) => id)]);
+  tx.write(insertOwners, [owned.map(({ sku }) => sku), owned.map(({ id }) => id)]);
+}
+
+function productArrays(products: readonly Product[]): unknown[][] {
+  return [
     products.map(({ id }) => id),
     products.map(({ name }) => name),
     products.map(({ skus }) => JSON.stringify(skus)),
     products.map(({ created_at }) => created_at),
     products.map(({ updated_at }) => updated_at),
-  ]);
-  const owned = products.flatMap(({ id, skus }) => skus.map(({ sku }) => ({ sku, id })));
-  owned.sort((a, b) => (a.sku < b.sku ? -1 : 1));
-  tx.write(deleteOwners, [products.map(({ id }) => id)]);
-  tx.write(insertOwners, [owned.map(({ sku }) => sku), owned.map(({ id }) => id)]);
+  ];
 }
 
 export async function findProduct(database: Reader, id: string): Promise<Product | undefined> {
@@ -56,12 +69,16 @@ const productById: Statement = {
   name: "catalog_product_by_id",
   text: `select ${columns} from catalog.products where id = $1`,
 };
-const upsertProducts: Statement = {
-  name: "catalog_upsert_products",
+const insertProducts: Statement = {
+  name: "catalog_insert_products",
   text: `insert into catalog.products (${columns})
-         select * from unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[])
-         on conflict (id) do update
-         set name = excluded.name, skus = excluded.skus, updated_at = excluded.updated_at`,
+         select * from unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[])`,
+};
+const updateProducts: Statement = {
+  name: "catalog_update_products",
+  text: `update catalog.products p set name = v.name, skus = v.skus, updated_at = v.updated_at
+         from unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[]) as v (${columns})
+         where p.id = v.id`,
 };
 const deleteOwners: Statement = {
   name: "catalog_delete_owners",

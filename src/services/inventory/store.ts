@@ -37,7 +37,7 @@ export async function loadBook(
   commands: readonly InventoryCommand[],
   observer?: LoadObserver,
 ): Promise<StockBook> {
-  const wanted = collect(settings, commands);
+  const wanted = collect(commands);
   const forced = wanted.forced.values();
   const candidates = forced.length > 0 ? await findHolders(tx, forced) : [];
   const started = performance.now();
@@ -76,7 +76,7 @@ export async function loadBook(
   return book;
 }
 
-function collect(settings: InventorySettings, commands: readonly InventoryCommand[]) {
+function collect(commands: readonly InventoryCommand[]) {
   const keys = new StockMap<StockKey>();
   const forced = new StockMap<StockKey>();
   const reservations: string[] = [];
@@ -107,10 +107,6 @@ function collect(settings: InventorySettings, commands: readonly InventoryComman
       case "SyncProduct":
         products.push(command.product_id);
         skus.push(...command.skus);
-        for (const sku of command.skus) {
-          const key = { store_id: settings.default_store, sku };
-          keys.set(key, key);
-        }
     }
   }
   return { keys, forced, reservations, adjustments, products, skus, overdue };

@@ -1,0 +1,33 @@
+import { type ProblemTable, platformProblems, problemTypeBase } from "../../src/platform/http/problem.ts";
+import { catalogProblems } from "../../src/services/catalog/contract.ts";
+import { inventoryProblems } from "../../src/services/inventory/contract.ts";
+import { code, heading, table } from "./markdown.ts";
+
+const tables: readonly (readonly [string, string, ProblemTable])[] = [
+  ["Inventory", "Refusals: the rules said no, and nothing has changed.", inventoryProblems],
+  ["Catalogue", "Refusals: the rules said no, and nothing has changed.", catalogProblems],
+  ["Requests and the platform", "What is wrong with a request, or with us.", platformProblems],
+];
+
+export function errorsPage(): string {
+  return `${heading("Errors", "the problem tables in src/")}
+Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) document of the type
+\`application/problem+json\`. Programs look at \`code\`, which never changes its meaning; people read \`detail\`. Its
+\`type\` is \`${problemTypeBase}\` followed by the code. \`request_id\` names the request in the server's log.
+Refusals about stock list the \`lines\` that are in the way: \`{store_id, sku, requested, available}\`. Wrong input
+lists \`errors\`: \`{field, message}\`.
+
+A status of 429 or 503, or no answer at all, may be followed by the very same request: ids make sure that it takes
+effect once (a partial commit needs an \`Idempotency-Key\` for that). The library answers the same codes as \`refusal.code\`.
+
+${tables.map(section).join("\n")}`;
+}
+
+function section([title, introduction, problems]: (typeof tables)[number]): string {
+  const rows = Object.entries(problems).map(([name, { status, title }]) => [
+    code(name),
+    String(status),
+    title,
+  ]);
+  return `## ${title}\n\n${introduction}\n\n${table(["code", "status", "title"], rows)}\n`;
+}
