@@ -1,14 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { checker } from "./input.ts";
-import type { LogPosition } from "./platform/log/append.ts";
+import { rehearse } from "./platform/batch/rehearsal.ts";
 import { migrate } from "./platform/postgres/migrate.ts";
 import { createPool } from "./platform/postgres/pool.ts";
+import { untilReachable } from "./platform/postgres/reachable.ts";
 import type { Service } from "./platform/service.ts";
 import { createLogger, type Logger } from "./platform/telemetry/logger.ts";
 import { createRegistry, type Registry } from "./platform/telemetry/metrics.ts";
 import { type ProductContent, ProductId, PutProductBody } from "./services/catalog/contract.ts";
-import type { CatalogReply } from "./services/catalog/handle.ts";
-import { catalogMigrations, catalogService } from "./services/catalog/index.ts";
+import { type CatalogReply, handleCatalog } from "./services/catalog/handle.ts";
+import { type CatalogService, catalogMigrations, catalogService } from "./services/catalog/index.ts";
 import {
   AdjustBody,
   ClientId,
@@ -24,7 +25,7 @@ import {
   type StockKey,
   type StockRecord,
 } from "./services/inventory/contract.ts";
-import { inventoryMigrations, inventoryService } from "./services/inventory/index.ts";
+import { type InventoryService, inventoryMigrations, inventoryService } from "./services/inventory/index.ts";
 
 export type ServiceName = "catalog" | "inventory";
 
@@ -68,6 +69,8 @@ export interface Holdfast {
   ): Promise<InventoryReply<"CountStock">>;
   stock(key: StockKey, at?: Date): Promise<StockRecord | undefined>;
   reservation(id: string): Promise<Reservation | undefined>;
+  /** What the same calls would answer as things stand now, each after the ones before it; nothing is changed. */
+  readonly rehearsal: Rehearsal;
   /** The services that run here; the server puts HTTP before them. */
   readonly services: readonly Service[];
   /** Answers what was accepted, then lets go of the database. */
@@ -81,43 +84,27 @@ interface Change {
   force?: boolean;
 }
 
-type ProductInput = Omit<ProductContent, "skus"> & {
+export interface Rehearsal {
+  putProducts(products: readonly { id: string; content: ProductInput }[]): Promise<CatalogReply[]>;
+  count(counts: readonly (StockKey & { quantity_on_hand: number })[]): Promise<InventoryReply[]>;
+}
+
+export type ProductInput = Omit<ProductContent, "skus"> & {
   skus: readonly (Omit<ProductContent["skus"][number], "policy"> & { policy?: "hold" })[];
 };
+
+/** What the engine keeps in its database. */
+export const engineMigrations = [...catalogMigrations, ...inventoryMigrations];
 
 const roadConnections = 6;
 const readConnections = 6;
 
 export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast> {
-  const {
-    databaseUrl,
-    services: wanted = ["catalog", "inventory"],
-    defaultStore = "main",
-    holdTtlSeconds = 900,
-    lowStockThreshold = 5,
-    mailboxDepth = 20_000,
-    logger = createLogger("warn"),
-    registry = createRegistry(),
-  } = options;
-  await migrate(databaseUrl, [...catalogMigrations, ...inventoryMigrations]);
+  const { databaseUrl, logger = createLogger("warn") } = options;
+  await untilReachable(databaseUrl, (message) => logger.warn(message));
+  await migrate(databaseUrl, engineMigrations);
 
-  // Readers have connections of their own: however many there are, the road never waits for one.
-  const pool = createPool(databaseUrl, { max: roadConnections, name: "holdfast" });
-  const reads = createPool(databaseUrl, { max: readConnections, name: "holdfast reads" });
-  const common = { pool, reads, maxWaiting: mailboxDepth, logger };
-  const settings = {
-    default_store: defaultStore,
-    hold_ttl_seconds: holdTtlSeconds,
-    low_stock_threshold: lowStockThreshold,
-  };
-
-  const stock = wanted.includes("inventory")
-    ? inventoryService({ ...common, settings, registry })
-    : undefined;
-  const followed = async (position: LogPosition) => stock?.catalogFollower.reached(position);
-  const shop = wanted.includes("catalog") ? catalogService({ ...common, followed }) : undefined;
-
-  const services = [shop, stock].filter((service) => service !== undefined);
+  const { pool, shop, stock, services, disconnect } = createServices({ ...options, logger });
   for (const service of services) service.start();
 
   const inventory = () => running(stock, "inventory").inventory;
@@ -126,8 +113,7 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
   return {
     services,
     async putProduct(id, content) {
-      const skus = content.skus.map((sku) => ({ policy: "hold" as const, ...sku }));
-      return catalog().put(checkProductId(id), checkProduct({ ...content, skus }));
+      return catalog().put(checkProductId(id), checkProduct(withPolicies(content)));
     },
     async reserve(id, lines, hold = {}) {
       const body = checkReserve({ lines, ...hold });
@@ -167,11 +153,76 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
     },
     stock: async (key, at) => inventory().stock(checkKey(key), at),
     reservation: async (id) => inventory().reservation(checkId(id)),
+    rehearsal: {
+      putProducts: (products) =>
+        rehearse(
+          pool,
+          handleCatalog,
+          products.map(({ id, content }) => ({
+            type: "PutProduct",
+            product_id: checkProductId(id),
+            content: checkProduct(withPolicies(content)),
+          })),
+        ),
+      count: (counts) =>
+        rehearse(
+          pool,
+          inventory().handle,
+          counts.map(({ quantity_on_hand, ...key }) => ({
+            type: "CountStock",
+            ...checkKey(key),
+            ...checkCount({ quantity_on_hand, reason: "rehearsal" }),
+            actor: "library",
+            force: false,
+          })),
+        ),
+    },
     async close() {
       for (const service of services) await service.stop();
-      await Promise.all([pool.end(), reads.end()]);
+      await disconnect();
     },
   };
+}
+
+/** The services on their connections, not started: whoever only looks at a database needs no more. */
+export function createServices(options: HoldfastOptions) {
+  const {
+    databaseUrl,
+    services: wanted = ["catalog", "inventory"],
+    defaultStore = "main",
+    holdTtlSeconds = 900,
+    lowStockThreshold = 5,
+    mailboxDepth = 20_000,
+    logger = createLogger("warn"),
+    registry = createRegistry(),
+  } = options;
+  // Readers have connections of their own: however many there are, the road never waits for one.
+  const pool = createPool(databaseUrl, { max: roadConnections, name: "holdfast" });
+  const reads = createPool(databaseUrl, { max: readConnections, name: "holdfast reads" });
+  const common = { pool, reads, maxWaiting: mailboxDepth, logger };
+  const settings = {
+    default_store: defaultStore,
+    hold_ttl_seconds: holdTtlSeconds,
+    low_stock_threshold: lowStockThreshold,
+  };
+  const stock = wanted.includes("inventory")
+    ? inventoryService({ ...common, settings, registry })
+    : undefined;
+  const followed = async (position: number) => stock?.catalogFollower.reached(position);
+  const shop = wanted.includes("catalog") ? catalogService({ ...common, followed }) : undefined;
+  return {
+    pool,
+    shop,
+    stock,
+    services: [shop, stock].filter(
+      (service): service is CatalogService | InventoryService => service !== undefined,
+    ),
+    disconnect: () => Promise.all([pool.end(), reads.end()]),
+  };
+}
+
+function withPolicies(content: ProductInput) {
+  return { ...content, skus: content.skus.map((sku) => ({ policy: "hold" as const, ...sku })) };
 }
 
 const checkId = checker(ClientId);

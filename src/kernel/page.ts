@@ -11,9 +11,15 @@ export function decodeCursor<Key extends readonly (string | number)[]>(
   try {
     const key: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
     const fits =
-      Array.isArray(key) && key.length === shape.length && key.every((part, i) => typeof part === shape[i]);
+      Array.isArray(key) && key.length === shape.length && key.every((part, i) => is(shape[i], part));
     return fits ? (key as unknown as Key) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Keys hold positions, versions and times, and text as PostgreSQL takes it: without a NUL. */
+function is(kind: "string" | "number" | undefined, part: unknown): boolean {
+  if (kind === "string") return typeof part === "string" && !part.includes("\u0000");
+  return Number.isSafeInteger(part) && (part as number) >= 0;
 }

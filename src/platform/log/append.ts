@@ -1,5 +1,6 @@
 import type { Transaction } from "../batch/transaction.ts";
 import type { Statement } from "../postgres/statement.ts";
+import { announcement } from "./horizon.ts";
 
 /** An event as a service writes it. `data` states what happened and what came of it. */
 export interface EventRecord {
@@ -10,15 +11,12 @@ export interface EventRecord {
   readonly traceparent?: string;
 }
 
-/** The place of one batch in a log. */
-export interface LogPosition {
-  readonly tx: string;
-  readonly position: number;
-}
-
-/** The database's clock, and the place where this batch will stand. */
-export interface LogMark extends LogPosition {
+/** The database's clock, and the place where this batch will stand in the log. */
+export interface LogMark {
   readonly now: Date;
+  readonly position: number;
+  /** PostgreSQL's id of the transaction. */
+  readonly tx: string;
 }
 
 export interface LogWriter {
@@ -28,6 +26,7 @@ export interface LogWriter {
 }
 
 export function logWriter(schema: string): LogWriter {
+  const announce = announcement(schema);
   const mark: Statement = {
     name: `${schema}_log_mark`,
     // In milliseconds, so that a time means the same here, in JavaScript and on the wire.
@@ -36,21 +35,22 @@ export function logWriter(schema: string): LogWriter {
   };
   const append: Statement = {
     name: `${schema}_log_append`,
-    text: `insert into ${schema}.log (tx, position, at, events) values (pg_current_xact_id(), $1, $2, $3)`,
+    text: `insert into ${schema}.log (position, at, events) values ($1, $2, $3)`,
   };
   const find: Statement = {
     name: `${schema}_log_find`,
-    text: `select 1 from ${schema}.log where tx = $1::xid8 and position = $2 and at = $3`,
+    text: `select 1 from ${schema}.log where position = $1 and at = $2`,
   };
   return {
     async mark(tx) {
+      tx.write(announce, []);
       const [row] = await tx.read<LogMark>(mark);
       return row!;
     },
     append(tx, { now, position, tx: id }, events) {
       if (events.length === 0) return;
       tx.write(append, [position, now, JSON.stringify(events)]);
-      tx.proveBy(id, find, [id, position, now]);
+      tx.proveBy(id, find, [position, now]);
     },
   };
 }

@@ -1,8 +1,7 @@
 import { type Transaction, transact } from "../batch/transaction.ts";
 import type { Pool } from "../postgres/pool.ts";
 import type { Statement } from "../postgres/statement.ts";
-import type { LogPosition } from "./append.ts";
-import { isAtOrAfter, type LogBatch, logStart, readLog } from "./read.ts";
+import { type LogBatch, readLog } from "./read.ts";
 
 export interface FollowOptions {
   pool: Pool;
@@ -21,7 +20,7 @@ const pollMs = 500;
 /** Follows another service's log. Woken by `wake`; looks by itself now and then, for writers in other processes. */
 export class LogFollower {
   private readonly options: FollowOptions;
-  private cursor: LogPosition = logStart;
+  private cursor = 0;
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   private wanted = false;
@@ -42,9 +41,9 @@ export class LogFollower {
   }
 
   /** Resolves once everything up to this position has been carried out, here or in another process. */
-  async reached(position: LogPosition, timeoutMs = 2_000): Promise<boolean> {
+  async reached(position: number, timeoutMs = 2_000): Promise<boolean> {
     const giveUpAt = performance.now() + timeoutMs;
-    while (!isAtOrAfter(this.cursor, position)) {
+    while (this.cursor < position) {
       if (this.stopped || performance.now() > giveUpAt) return false;
       this.wake();
       await new Promise((resolve) => setTimeout(resolve, 2));
@@ -83,15 +82,15 @@ export class LogFollower {
     let next = this.cursor;
     const count = await transact(pool, async (tx) => {
       tx.write(statements.open, [source]);
-      const [cursor] = await tx.read<LogPosition>(statements.lock, [source]);
-      const batches = await readLog(tx, source, cursor!, batchesPerTransaction);
-      next = batches.at(-1) ?? cursor!;
+      const [cursor] = await tx.read<{ position: number }>(statements.lock, [source]);
+      const batches = await readLog(tx, source, cursor!.position, batchesPerTransaction);
+      next = batches.at(-1)?.position ?? cursor!.position;
       if (batches.length === 0) return 0;
       await apply(tx, batches);
-      tx.write(statements.move, [source, next.tx, next.position]);
+      tx.write(statements.move, [source, next]);
       return batches.length;
     });
-    this.cursor = { tx: next.tx, position: next.position };
+    this.cursor = next;
     return count;
   }
 }
@@ -100,15 +99,15 @@ function cursorStatements(schema: string): Record<"open" | "lock" | "move", Stat
   return {
     open: {
       name: `${schema}_cursor_open`,
-      text: `insert into ${schema}.cursors (source, tx, position) values ($1, '0', 0) on conflict do nothing`,
+      text: `insert into ${schema}.cursors (source, position) values ($1, 0) on conflict do nothing`,
     },
     lock: {
       name: `${schema}_cursor_lock`,
-      text: `select tx::text, position from ${schema}.cursors where source = $1 for update`,
+      text: `select position from ${schema}.cursors where source = $1 for update`,
     },
     move: {
       name: `${schema}_cursor_move`,
-      text: `update ${schema}.cursors set tx = $2::xid8, position = $3 where source = $1`,
+      text: `update ${schema}.cursors set position = $2 where source = $1`,
     },
   };
 }

@@ -1,6 +1,5 @@
 import { setAside } from "../../platform/batch/dead-letters.ts";
 import { Road } from "../../platform/batch/road.ts";
-import type { LogPosition } from "../../platform/log/append.ts";
 import type { Pool } from "../../platform/postgres/pool.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
 import type { Logger } from "../../platform/telemetry/logger.ts";
@@ -24,7 +23,7 @@ export interface CatalogOptions {
   maxWaiting: number;
   logger: Logger;
   /** Resolves when the followers in this process have reached the position. */
-  followed: (position: LogPosition) => Promise<unknown>;
+  followed: (position: number) => Promise<unknown>;
 }
 
 export function createCatalog({ pool, reads, maxWaiting, logger, followed }: CatalogOptions): Catalog {

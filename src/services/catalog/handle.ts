@@ -1,5 +1,5 @@
 import type { BatchHandler } from "../../platform/batch/road.ts";
-import type { EventRecord, LogPosition } from "../../platform/log/append.ts";
+import type { EventRecord } from "../../platform/log/append.ts";
 import type { CatalogCommand, CatalogRefusal, Product } from "./contract.ts";
 import { decide, evolve } from "./product.ts";
 import { loadShelf, log, saveProducts } from "./store.ts";
@@ -9,8 +9,8 @@ export type CatalogReply =
       readonly accepted: true;
       readonly created: boolean;
       readonly product: Product;
-      /** Undefined when nothing had to be changed. */
-      readonly written: LogPosition | undefined;
+      /** Where it stands in the log; undefined when nothing had to be changed. */
+      readonly written: number | undefined;
     }
   | { readonly accepted: false; readonly refusal: CatalogRefusal };
 
@@ -33,7 +33,7 @@ export const handleCatalog: BatchHandler<CatalogCommand, CatalogReply> = async (
       );
     }
     const product = shelf.products.get(command.product_id)!;
-    return { accepted: true, created, product, written: decision.events.length > 0 ? mark : undefined };
+    return { accepted: true, created, product, written: decision.events.length > 0 ? mark.position : undefined };
   });
   saveProducts(tx, shelf, changed);
   log.append(tx, mark, events);

@@ -250,6 +250,17 @@ describe("a forced cut releases whole reservations until the rest fits", () => {
       .leavingReservation("r3", { status: "released", reason: "shortfall" });
   });
 
+  it("and stops as soon as the rest fits exactly", () => {
+    given(mugs, reserved("r1", { MUG: 3 }), reserved("r2", { MUG: 7 }))
+      .when(adjust("a1", { MUG: -7 }, byForce))
+      .then(
+        released("r2", { MUG: 7 }, forShortfall),
+        adjusted("a1", { MUG: -7 }),
+        shortfall("MUG", { r2: { status: "held", quantity: 7 } }),
+      )
+      .leaving("MUG", { quantity_on_hand: 3, quantity_reserved: 3, quantity_available: 0 });
+  });
+
   it("then the newest paid ones, however much older the unpaid ones are", () => {
     given(
       mugs,

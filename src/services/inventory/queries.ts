@@ -76,14 +76,10 @@ export async function listMovements(
   after: string | undefined,
   limit: number,
 ): Promise<Page<Movement>> {
-  const [since, version] = start<[number, number]>(after, ["number", "number"]) ?? [0, 0];
-  const marks = await database.read<{ position: number }>(historyOf, [
-    key.sku,
-    key.store_id,
-    new Date(since),
-    version,
-    limit,
-  ]);
+  const [time, version] = start<[number, number]>(after, ["number", "number"]) ?? [0, 0];
+  const since = new Date(time);
+  if (Number.isNaN(since.getTime())) throw new UnknownCursor("there is no such time");
+  const marks = await database.read<HistoryMark>(historyOf, [key.sku, key.store_id, since, version, limit]);
   const batches = await readLogAt(
     database,
     schema,
@@ -95,7 +91,17 @@ export async function listMovements(
     ),
   );
   const items = movements.filter((movement) => movement.version > version).slice(0, limit);
-  return pageOf(items, limit, (last) => [last.at.getTime(), last.version]);
+  // A batch holds many movements of the record or, when it has only opened it, none: a short page may not be the last.
+  const lastMark = marks.length === limit ? marks.at(-1) : undefined;
+  const last = items.length === limit ? items.at(-1) : lastMark;
+  return { items, next: last === undefined ? null : encodeCursor([last.at.getTime(), last.version]) };
+}
+
+/** A batch that changed the record. */
+interface HistoryMark {
+  readonly position: number;
+  readonly at: Date;
+  readonly version: number;
 }
 
 const eventTypes: Partial<Record<InventoryEvent["type"], Movement["event_type"]>> = {
@@ -184,7 +190,7 @@ const stockList: Statement = {
 };
 const historyOf: Statement = {
   name: "inventory_history_of",
-  text: `select position from inventory.stock_history
+  text: `select position, at, version from inventory.stock_history
          where sku = $1 and store_id = $2 and (at, version) > ($3, $4) order by at, version limit $5`,
 };
 const totals: Statement = {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
+import { maxQuantity } from "../../kernel/limits.ts";
 import { pageOf, pageQuery } from "../../platform/http/page.ts";
 import { ProblemError, sendProblem } from "../../platform/http/problem.ts";
 import type { HttpServer } from "../../platform/http/server.ts";
@@ -47,7 +48,11 @@ function registerStockRoutes(app: HttpServer, inventory: Inventory): void {
           sku: Type.Optional(Sku),
           store_id: Type.Optional(StoreId),
           below: Type.Optional(
-            Type.Integer({ minimum: 0, description: "Only what has less than this available." }),
+            Type.Integer({
+              minimum: 0,
+              maximum: maxQuantity,
+              description: "Only what has less than this available.",
+            }),
           ),
           ...pageQuery,
         }),
@@ -69,7 +74,7 @@ function registerStockRoutes(app: HttpServer, inventory: Inventory): void {
       },
     },
     async ({ params, query: { at } }, reply) => {
-      const record = await inventory.stock(params, at === undefined ? undefined : new Date(at));
+      const record = await inventory.stock(params, at === undefined ? undefined : momentOf(at));
       if (record !== undefined) return reply.header("etag", `"${record.version}"`).send(record);
       const code = at === undefined ? "inventory.stock_not_found" : "inventory.before_horizon";
       const when = at === undefined ? "" : ` at ${at}`;
@@ -338,6 +343,13 @@ function expectedVersion(ifMatch: string | undefined): number | undefined {
   const version = /^"(\d{1,15})"$/.exec(ifMatch)?.[1];
   if (version !== undefined) return Number(version);
   throw invalid("if-match", 'must be an ETag that this stock was read with, such as "7"');
+}
+
+/** The format takes leap seconds, which a Date cannot be. */
+function momentOf(at: string): Date {
+  const moment = new Date(at);
+  if (Number.isNaN(moment.getTime())) throw invalid("at", "must be a moment that a clock can show");
+  return moment;
 }
 
 async function onKnownPage<Page>(page: Promise<Page>): Promise<Page> {

@@ -296,7 +296,7 @@ const staleHistory: Statement = {
 const logPage: Statement = {
   name: "inventory_verify_log",
   // A place in the log is taken while the locks are held, so this is the order in which each record was changed.
-  text: `select tx::text, position, at, events from inventory.log where position > $1 order by position limit $2`,
+  text: `select position, at, events from inventory.log where position > $1 order by position limit $2`,
 };
 const reservationsById: Statement = {
   name: "inventory_verify_reservations",

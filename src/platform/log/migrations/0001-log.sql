@@ -6,19 +6,14 @@
 create sequence log_position;
 
 create table log (
-  tx xid8 not null,
-  position bigint not null,
+  position bigint primary key,
   at timestamptz not null,
-  events text not null,
-  -- Commits do not happen in position order, so readers follow (tx, position): see read.ts.
-  primary key (tx, position)
+  events text not null
 );
-create unique index log_position_key on log (position);
 
 -- How far this service has followed the logs of others.
 create table cursors (
   source text primary key,
-  tx xid8 not null,
   position bigint not null
 );
 

@@ -1,0 +1,81 @@
+import { Command } from "commander";
+import { createServices } from "../holdfast.ts";
+import { createPool, type Pool } from "../platform/postgres/pool.ts";
+import { untilReachable } from "../platform/postgres/reachable.ts";
+import { type Reader, readerOf } from "../platform/postgres/statement.ts";
+import type { Finding } from "../platform/service.ts";
+import { withDatabase } from "./database.ts";
+import { note, print } from "./output.ts";
+import { showProgress } from "./progress.ts";
+import { readConfig } from "./settings.ts";
+
+export function verifyCommand(): Command {
+  return new Command("verify")
+    .description("Prove Holdfast's promises on the database as it is, while it works; changes nothing")
+    .option("--json", "print the findings as JSON")
+    .addHelpText(
+      "after",
+      "\nExit code 0: all promises hold. 1: at least one is broken; what is broken is listed.",
+    )
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const findings = await withDatabase(readConfig(), verify);
+      if (json) print(JSON.stringify(findings, undefined, 2));
+      else report(findings);
+      if (findings.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
+    });
+}
+
+/** All services look at the same moment. */
+async function verify(databaseUrl: string): Promise<Finding[]> {
+  await untilReachable(databaseUrl, note);
+  const { services, disconnect } = createServices({ databaseUrl });
+  const pool = createPool(databaseUrl, { max: 1, name: "holdfast verify" });
+  const progress = showProgress();
+  try {
+    return await onSnapshot(pool, async (database) => {
+      const findings = [await commitsAreDurable(database)];
+      for (const service of services) findings.push(...(await service.verify(database, progress.show)));
+      return findings;
+    });
+  } finally {
+    progress.clear();
+    await Promise.all([pool.end(), disconnect()]);
+  }
+}
+
+async function onSnapshot<Result>(pool: Pool, work: (database: Reader) => Promise<Result>): Promise<Result> {
+  const client = await pool.connect();
+  try {
+    await client.query("begin isolation level repeatable read, read only");
+    // Years of log take longer than any request may.
+    await client.query("set local statement_timeout = 0");
+    await client.query("set local idle_in_transaction_session_timeout = 0");
+    return await work(readerOf(client));
+  } finally {
+    client.release(true);
+  }
+}
+
+async function commitsAreDurable(database: Reader): Promise<Finding> {
+  const names = ["fsync", "full_page_writes", "synchronous_commit"];
+  const settings = await database.read<{ name: string; setting: string }>(
+    { name: "verify_durability", text: "select name, setting from pg_settings where name = any($1)" },
+    [names],
+  );
+  return {
+    check: "promise 2: what is acknowledged is on disk",
+    looked_at: `${names.join(", ")} of PostgreSQL`,
+    violations: settings
+      .filter(({ setting }) => setting === "off")
+      .map(({ name }) => `${name} is off: a crash can lose what was acknowledged`),
+  };
+}
+
+function report(findings: readonly Finding[]): void {
+  for (const { check, looked_at, violations } of findings) {
+    print(`${violations.length === 0 ? "✓" : "✗"} ${check}\n    ${looked_at}`);
+    for (const violation of violations) print(`    ! ${violation}`);
+  }
+  const broken = findings.filter(({ violations }) => violations.length > 0).length;
+  print(broken === 0 ? "\nEverything holds." : `\n${broken} of ${findings.length} checks found violations.`);
+}

@@ -1,0 +1,58 @@
+import { isIPv6 } from "node:net";
+import type { StockKey, StockRecord } from "./services/inventory/contract.ts";
+
+export interface Greeting {
+  readonly url: string;
+  readonly database: string;
+  readonly needsKey: boolean;
+  /** Of the demo SKU; undefined when there is none. */
+  readonly lastUnit: Pick<StockRecord, "store_id" | "sku" | "quantity_available"> | undefined;
+}
+
+/** Where a client on this machine finds the server. */
+export function urlOf(host: string, port: number): string {
+  const reachable = { "0.0.0.0": "127.0.0.1", "::": "::1" }[host] ?? host;
+  return `http://${isIPv6(reachable) ? `[${reachable}]` : reachable}:${port}`;
+}
+
+/** For a person at a terminal. */
+export function greet(greeting: Greeting): string {
+  const { url, database, needsKey } = greeting;
+  const access = needsKey
+    ? "with an API key"
+    : "open to everybody on this machine; the first `holdfast keys create` locks it";
+  return `
+Holdfast is ready.
+
+  API       ${url}
+  Docs      ${url}/docs
+  Health    ${url}/health
+  Metrics   ${url}/metrics
+  Database  ${database}
+  Access    ${access}
+
+${invite(greeting)}
+`;
+}
+
+/** For a log: what nobody should have to search for. */
+export function greetShortly(greeting: Greeting): string {
+  return `Holdfast is ready at ${greeting.url}\n${invite(greeting)}\n`;
+}
+
+function invite(greeting: Greeting): string {
+  const { lastUnit } = greeting;
+  if (lastUnit === undefined) return `Is it well?\n\n  curl -i ${greeting.url}/health\n`;
+  const story =
+    lastUnit.quantity_available > 0
+      ? `${lastUnit.quantity_available} ${lastUnit.sku} left. Hold it; then send the same line again, as the next buyer:`
+      : `No ${lastUnit.sku} is left to hold, so the next buyer is refused:`;
+  return `${story}\n\n  ${holdOne(greeting, lastUnit)}\n`;
+}
+
+/** Every time that it is pasted, another buyer comes: `date` is in every shell, $RANDOM is not. */
+function holdOne({ url, needsKey }: Greeting, { store_id, sku }: StockKey): string {
+  const body = JSON.stringify({ lines: [{ store_id, sku, quantity: 1 }] }).replaceAll("'", "'\\''");
+  const key = needsKey ? ` -H "authorization: Bearer $API_KEY"` : "";
+  return `curl -i -X PUT "${url}/v1/reservations/buyer-$(date +%s)"${key} -H 'content-type: application/json' -d '${body}'`;
+}

@@ -1,0 +1,97 @@
+import type { Reader } from "../postgres/statement.ts";
+import type { EventRecord } from "./append.ts";
+import { type LogBatch, readLog } from "./read.ts";
+
+/** The next event to look at: the one at `index` of the batch at this position, or whatever follows it. */
+export interface FeedPlace {
+  readonly position: number;
+  readonly index: number;
+}
+
+export interface FeedEvent {
+  readonly schema: string;
+  readonly position: number;
+  readonly index: number;
+  readonly at: Date;
+  readonly event: EventRecord;
+}
+
+export const feedStart: FeedPlace = { position: 0, index: 0 };
+
+const batchesAtOnce = 10;
+/** Per call and log: a filter that nothing matches must not read a log of years in one request. */
+const pagesPerCall = 50;
+
+/**
+ * The events of several logs as one list, by time; within each log in its own order. Ends early when one of the logs has
+ * been read as far as one call may: the places say where to go on.
+ */
+export async function readFeed(
+  database: Reader,
+  places: ReadonlyMap<string, FeedPlace>,
+  isWanted: (event: EventRecord) => boolean,
+  limit: number,
+): Promise<{ events: FeedEvent[]; places: Map<string, FeedPlace> }> {
+  const tails = [...places].map(([schema, place]) => new LogTail(database, schema, place));
+  const events: FeedEvent[] = [];
+  while (events.length < limit) {
+    for (const tail of tails) await tail.fill();
+    // A log that still has events, of which we do not know the next one, could be the one whose turn it is.
+    if (tails.some((tail) => tail.isExhausted)) break;
+    const next = tails.filter((tail) => tail.head !== undefined).sort(byTime)[0];
+    if (next === undefined) break;
+    const event = next.take();
+    if (isWanted(event.event)) events.push(event);
+  }
+  return { events, places: new Map(tails.map((tail) => [tail.schema, tail.place])) };
+}
+
+function byTime(a: LogTail, b: LogTail): number {
+  return a.head!.at.getTime() - b.head!.at.getTime();
+}
+
+/** One log from a place onwards, read a page at a time. */
+class LogTail {
+  readonly schema: string;
+  place: FeedPlace;
+  private readonly database: Reader;
+  private batches: LogBatch[] = [];
+  private pages = 0;
+  private hasMore = true;
+
+  constructor(database: Reader, schema: string, place: FeedPlace) {
+    this.database = database;
+    this.schema = schema;
+    this.place = place;
+  }
+
+  get head(): LogBatch | undefined {
+    return this.batches[0];
+  }
+
+  get isExhausted(): boolean {
+    return this.head === undefined && this.hasMore;
+  }
+
+  async fill(): Promise<void> {
+    if (!this.isExhausted || this.pages === pagesPerCall) return;
+    this.pages++;
+    const { position } = this.place;
+    this.batches = await readLog(this.database, this.schema, position - 1, batchesAtOnce);
+    this.hasMore = this.batches.length === batchesAtOnce;
+    if (this.head?.position !== position) this.place = { ...this.place, index: 0 };
+  }
+
+  take(): FeedEvent {
+    const { position, at, events } = this.head!;
+    const { index } = this.place;
+    const event = events[index]!;
+    if (index + 1 < events.length) {
+      this.place = { position, index: index + 1 };
+    } else {
+      this.batches.shift();
+      this.place = { position: position + 1, index: 0 };
+    }
+    return { schema: this.schema, position, index, at, event };
+  }
+}

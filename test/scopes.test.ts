@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createKey } from "../src/platform/http/api-keys.ts";
+import { scopes } from "../src/platform/http/scopes.ts";
+import { createPool } from "../src/platform/postgres/pool.ts";
+import { useTestDatabase } from "../src/testing/database.ts";
+import { ServerProcess } from "./server-process.ts";
+
+const mayRead = ["read", "sell", "stock", "admin"];
+const maySell = ["sell", "admin"];
+const mayChangeStock = ["stock", "admin"];
+
+/** Which keys may call each route. A new route is not served to anybody before it is decided here. */
+const callers: Readonly<Record<string, readonly string[]>> = {
+  "GET /v1/events": mayRead,
+  "GET /v1/products/{id}": mayRead,
+  "PUT /v1/products/{id}": mayChangeStock,
+  "GET /v1/reservations/{id}": mayRead,
+  "PUT /v1/reservations/{id}": maySell,
+  "POST /v1/reservations/batch": maySell,
+  "POST /v1/reservations/{id}/commit": maySell,
+  "POST /v1/reservations/{id}/confirm": maySell,
+  "POST /v1/reservations/{id}/extend": maySell,
+  "POST /v1/reservations/{id}/release": maySell,
+  "GET /v1/stock": mayRead,
+  "POST /v1/stock/adjustments": mayChangeStock,
+  "GET /v1/stock/{store_id}/{sku}": mayRead,
+  "PUT /v1/stock/{store_id}/{sku}": mayChangeStock,
+  "GET /v1/stock/{store_id}/{sku}/movements": mayRead,
+};
+
+const database = useTestDatabase();
+const tokens = new Map<string, string>();
+let server: ServerProcess;
+
+beforeAll(async () => {
+  const settings = { HOLDFAST_DATABASE_URL: database.url, HOLDFAST_LOG_LEVEL: "error" };
+  server = await ServerProcess.start(settings);
+  const pool = createPool(database.url, { max: 1, name: "test" });
+  for (const scope of scopes) {
+    const { token } = await createKey(pool, { name: scope, scopes: [scope] });
+    tokens.set(scope, token);
+  }
+  await pool.end();
+  // A server that is open until now rereads its keys by and by; one that starts knows them.
+  await server.stop();
+  server = await ServerProcess.start(settings);
+});
+afterAll(() => server?.stop());
+
+it("every route of the OpenAPI document is in the table", async () => {
+  const { body } = await server.ask("GET", "/openapi.json");
+  const routes = Object.entries<object>(body.paths).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(routes.sort()).toEqual(Object.keys(callers).sort());
+});
+
+it.each(Object.entries(callers))("%s is for the keys %j", async (route, permitted) => {
+  const [method, path] = route.replace(/\{\w+\}/g, "any").split(" ") as [string, string];
+  for (const [name, token] of tokens) {
+    const answer = await server.ask(method, path, undefined, { authorization: `Bearer ${token}` });
+    if (permitted.includes(name)) expect([401, 403], name).not.toContain(answer.status);
+    else expect([answer.status, answer.body.code], name).toEqual([403, "auth.insufficient_scope"]);
+  }
+  expect((await server.ask(method, path)).body.code).toBe("auth.missing_key");
+});
