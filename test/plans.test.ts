@@ -216,8 +216,8 @@ async function fill(): Promise<void> {
      ${each}`,
   );
   await pool.query(
-    `insert into inventory.log (tx, position, at, events)
-     select '1'::xid8, n, now(), '[]' from generate_series(1, ${records / 10}) n`,
+    `insert into inventory.log (position, at, events)
+     select n, now(), '[]' from generate_series(1, ${records / 10}) n`,
   );
   await pool.query(`select setval('inventory.log_position', ${records / 10})`);
 }

@@ -22,6 +22,7 @@ interface Export {
 const exports = {
   stock: {
     columns: ["store_id", "sku", "quantity_on_hand"],
+    // A SKU that the catalogue has dropped could not be imported again.
     query: `select store_id, sku, quantity_on_hand from inventory.stock where listed order by sku, store_id`,
   },
   products: {

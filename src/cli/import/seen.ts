@@ -1,8 +1,8 @@
 import { hash } from "node:crypto";
 
 /**
- * Remembers in which line each name stood, in 24 bytes for a name however long: a file of a million rows takes 50 MB at
- * most. Names are told apart by 64 bits of their hash; among a million, two that share them are one in 40 million.
+ * Remembers in which line each name stood, in 24 to 48 bytes for a name however long. Names are told apart by 64 bits of
+ * their hash: that any two of a million share them happens in one file out of 37 million.
  */
 export class SeenLines {
   private hashes = new BigUint64Array(1_024);

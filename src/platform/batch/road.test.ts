@@ -184,9 +184,10 @@ describe("what passes is tried again", () => {
       handle: failing(databaseError(code)),
       observer: { rollback: (error) => rolledBack.push(error) },
     });
-    expect(await Promise.all(adds(3).map((command) => road.submit(command)))).toEqual([1, 2, 3]);
+    // One command alone: of a larger batch, bisection would carry out the halves.
+    expect(await road.submit({ id: "a", add: 1 })).toBe(1);
     expect(rolledBack).toMatchObject([{ code }]);
-    await expectCounted(["c0", "c1", "c2"], 3);
+    await expectCounted(["a"], 1);
   });
 
   it("when what was read was overtaken before it was locked", async () => {

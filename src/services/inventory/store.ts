@@ -158,11 +158,11 @@ const reservationColumns = `id, status, lines, order_id, reason, refusal, expire
 const stockColumns = `sku, store_id, product_id, quantity_on_hand, quantity_reserved, quantity_available, version,
   last_updated_at, listed`;
 
-export const lockReservations: Statement = {
+const lockReservations: Statement = {
   name: "inventory_lock_reservations",
   text: `select ${reservationColumns} from inventory.reservations where id = any($1::text[]) order by id for update`,
 };
-export const lockOverdue: Statement = {
+const lockOverdue: Statement = {
   name: "inventory_lock_overdue",
   // What another process is sweeping, or somebody is using, is left to them.
   text: `select ${reservationColumns} from inventory.reservations
@@ -170,7 +170,7 @@ export const lockOverdue: Statement = {
          order by expires_at limit $1 for update skip locked`,
 };
 // json_to_recordset would be planned as 100 rows and end in a scan of all stock; arrays stay an index lookup each.
-export const lockStock: Statement = {
+const lockStock: Statement = {
   name: "inventory_lock_stock",
   text: `select ${prefixed(stockColumns, "stock")}
          from unnest($1::text[], $2::text[]) as wanted (sku, store_id)
@@ -284,7 +284,7 @@ const changedColumns = [
   "quantity_available",
   "version",
 ] as const;
-export const updateStock: Statement = {
+const updateStock: Statement = {
   name: "inventory_update_stock",
   text: `update inventory.stock
          set quantity_on_hand = v.quantity_on_hand, quantity_reserved = v.quantity_reserved,
@@ -318,7 +318,7 @@ const insertReservations: Statement = {
          from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[],
                      $8::text[]) as v`,
 };
-export const updateReservations: Statement = {
+const updateReservations: Statement = {
   name: "inventory_update_reservations",
   text: `update inventory.reservations r
          set status = v.status, lines = v.lines, reason = v.reason, refusal = v.refusal, expires_at = v.expires_at,
