@@ -60,7 +60,8 @@ export interface Holdfast {
   /** All that is left, or a part; `key` names the part, so that it is committed once. */
   commit(id: string, options?: { lines?: readonly Line[]; key?: string }): Promise<ReservationReply>;
   release(id: string, reason?: string): Promise<ReservationReply>;
-  extend(id: string, ttl_seconds: number): Promise<ReservationReply>;
+  /** From now on; `key` names the extension, so that it happens once. */
+  extend(id: string, ttl_seconds: number, options?: { key?: string }): Promise<ReservationReply>;
   adjust(id: string, change: Change & { lines: readonly Line[] }): Promise<InventoryReply<"AdjustStock">>;
   count(
     key: StockKey,
@@ -138,8 +139,9 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
         reason: checkReason(reason),
       });
     },
-    async extend(id, ttl_seconds) {
-      const checked = checkExtend({ ttl_seconds });
+    async extend(id, ttl_seconds, { key } = {}) {
+      const named = key === undefined ? {} : { key: checkId(key) };
+      const checked = { ...checkExtend({ ttl_seconds }), ...named };
       return inventory().submit({ type: "ExtendReservation", reservation_id: checkId(id), ...checked });
     },
     async adjust(id, { actor = "library", ...change }) {

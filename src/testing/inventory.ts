@@ -323,7 +323,7 @@ export function confirmed(id: string): InventoryEvent {
 export function extended(id: string, until: number): InventoryEvent {
   return {
     type: "InventoryExtended",
-    data: { reservation_id: id, order_id: null, expires_at: at(until) },
+    data: { reservation_id: id, order_id: null, key: null, expires_at: at(until) },
   };
 }
 

@@ -14,6 +14,9 @@ export function acceptJsonBodies(app: FastifyInstance): void {
     parse(request, text, (error, body) => {
       if (error) return done(malformed("The body cannot be parsed as JSON."));
       if (repeatsKey(text, body)) return done(malformed("An object in the body has the same key twice."));
+      // Handlers take an absent body for an empty one; a body that says "nothing" is not absent.
+      if (body === null)
+        return done(new ProblemError("request.invalid", { detail: "The body must be an object." }));
       done(null, body);
     });
   });

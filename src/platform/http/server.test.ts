@@ -79,6 +79,17 @@ describe("bodies", () => {
     expect((await put(text)).status).toBe(422);
   });
 
+  it("takes no body for an empty one, but not a body that says null", async () => {
+    const release = (body?: string) =>
+      server.call("/v1/things/t1/release", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        ...(body === undefined ? {} : { body }),
+      });
+    expect((await release()).status).toBe(200);
+    expect((await release("null")).status).toBe(422);
+  });
+
   it.each([
     ["broken JSON", '{"lines": ['],
     ["a repeated key", '{"lines": [], "lines": []}'],

@@ -14,7 +14,7 @@ export interface FollowOptions {
   onError: (error: unknown) => void;
 }
 
-const batchesPerTransaction = 100;
+const batchesPerTransaction = 10;
 const pollMs = 500;
 
 /** Follows another service's log. Woken by `wake`; looks by itself now and then, for writers in other processes. */

@@ -33,7 +33,12 @@ export const handleCatalog: BatchHandler<CatalogCommand, CatalogReply> = async (
       );
     }
     const product = shelf.products.get(command.product_id)!;
-    return { accepted: true, created, product, written: decision.events.length > 0 ? mark.position : undefined };
+    return {
+      accepted: true,
+      created,
+      product,
+      written: decision.events.length > 0 ? mark.position : undefined,
+    };
   });
   saveProducts(tx, shelf, changed);
   log.append(tx, mark, events);

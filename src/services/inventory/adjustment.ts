@@ -90,8 +90,9 @@ export function syncProduct(book: StockBook, { product_id, skus }: SyncProduct):
       events.push({ type: "StockOpened", data: { product_id, store_id, sku } });
     }
   }
+  const wanted = new Set(skus);
   for (const { sku } of book.skusOf(product_id)) {
-    if (!skus.includes(sku)) events.push({ type: "SkuDelisted", data: { product_id, sku } });
+    if (!wanted.has(sku)) events.push({ type: "SkuDelisted", data: { product_id, sku } });
   }
   return accept(...events);
 }

@@ -55,6 +55,7 @@ export class StockBook {
 
   private readonly records = new StockMap<StockRecord>();
   private readonly skus = new Map<string, KnownSku>();
+  private readonly products = new Map<string, Set<string>>();
   private readonly reservations = new Map<string, Reservation>();
   private readonly adjustments = new Map<string, Adjustment>();
 
@@ -63,7 +64,7 @@ export class StockBook {
     this.mark = content.mark;
     this.overdue = content.overdue;
     for (const record of content.stock) this.records.set(record, record);
-    for (const sku of content.skus) this.skus.set(sku.sku, sku);
+    for (const sku of content.skus) this.know(sku);
     for (const reservation of content.reservations) this.reservations.set(reservation.id, reservation);
     for (const adjustment of content.adjustments) this.adjustments.set(adjustment.id, adjustment);
   }
@@ -86,7 +87,9 @@ export class StockBook {
   }
 
   skusOf(product_id: string): KnownSku[] {
-    return [...this.skus.values()].filter((sku) => sku.product_id === product_id && sku.listed);
+    return [...(this.products.get(product_id) ?? [])]
+      .map((sku) => this.skus.get(sku)!)
+      .filter((sku) => sku.listed);
   }
 
   reservation(id: string): Reservation | undefined {
@@ -156,12 +159,20 @@ export class StockBook {
   }
 
   private relist(sku: KnownSku): void {
-    this.skus.set(sku.sku, sku);
+    this.know(sku);
     this.relisted.set(sku.sku, sku);
-    for (const record of this.records.values()) {
-      if (record.sku !== sku.sku) continue;
+    for (const record of this.records.ofSku(sku.sku)) {
       this.records.set(record, { ...record, product_id: sku.product_id, listed: sku.listed });
     }
+  }
+
+  private know(known: KnownSku): void {
+    const { sku, product_id } = known;
+    this.products.get(this.skus.get(sku)?.product_id ?? "")?.delete(sku);
+    this.skus.set(sku, known);
+    const siblings = this.products.get(product_id);
+    if (siblings === undefined) this.products.set(product_id, new Set([sku]));
+    else siblings.add(sku);
   }
 
   /** The last look before anything is written. */

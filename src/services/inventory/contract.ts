@@ -43,8 +43,8 @@ export interface Reservation {
   readonly expires_at: Date | null;
   readonly created_at: Date;
   readonly updated_at: Date;
-  /** The keys of the partial commits so far: each is carried out once. */
-  readonly commit_keys: readonly string[];
+  /** The keys of the commits and extensions so far: each is carried out once. */
+  readonly keys: readonly string[];
   /** Where in the log its story stands. */
   readonly positions: readonly number[];
 }
@@ -93,6 +93,8 @@ export interface ExtendReservation {
   readonly type: "ExtendReservation";
   readonly reservation_id: string;
   readonly ttl_seconds: number;
+  /** Names this extension, so that sending it again does not count from then. */
+  readonly key?: string;
 }
 
 export interface AdjustStock {
@@ -184,7 +186,7 @@ export type InventoryEvent<L extends Line = Line> =
   | { type: "InventoryReserved"; data: OfReservation & { lines: readonly L[]; expires_at: Date | null } }
   | { type: "InventoryReservationFailed"; data: OfReservation & { refusal: InventoryRefusal } }
   | { type: "InventoryConfirmed"; data: OfReservation }
-  | { type: "InventoryExtended"; data: OfReservation & { expires_at: Date } }
+  | { type: "InventoryExtended"; data: OfReservation & { expires_at: Date; key: string | null } }
   | {
       type: "InventoryReleased";
       /** `now` is what the reservation is afterwards; null when an amendment has only made an open one smaller. */
@@ -257,8 +259,8 @@ const Count = Type.Integer({ minimum: 0, maximum: maxQuantity });
 /** A store and a SKU: where a stock record is. */
 export const StockAddress = Type.Object({ store_id: StoreId, sku: Sku });
 
-export const maxLines = 2_000;
-export const maxReservationsAtOnce = 1_000;
+const maxLines = 2_000;
+const maxReservationsAtOnce = 1_000;
 
 const LineSchema = Type.Object({ store_id: StoreId, sku: Sku, quantity: Quantity });
 export const Lines = Type.Array(LineSchema, { minItems: 1, maxItems: maxLines });

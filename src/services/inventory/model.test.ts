@@ -338,7 +338,7 @@ function stockInWords(records: Iterable<StockRecord>): Record<string, object> {
 
 function holdsInWords(reservations: Iterable<Reservation>): Record<string, object> {
   return Object.fromEntries(
-    [...reservations].map(({ id, status, lines, commit_keys, refusal }) => {
+    [...reservations].map(({ id, status, lines, keys, refusal }) => {
       const shipped = lines.filter((line) => line.quantity_committed > 0);
       return [
         id,
@@ -346,7 +346,7 @@ function holdsInWords(reservations: Iterable<Reservation>): Record<string, objec
           status,
           wants: total(lines),
           shipped: total(shipped.map((line) => ({ ...line, quantity: line.quantity_committed }))),
-          parcels: commit_keys,
+          parcels: keys,
           refusal: refusal?.code ?? "",
         },
       ];

@@ -164,7 +164,7 @@ const stockColumns = `product_id, store_id, sku, quantity_on_hand, quantity_rese
 
 const reservationById: Statement = {
   name: "inventory_reservation_by_id",
-  text: `select id, status, lines, order_id, reason, refusal, expires_at, created_at, updated_at, commit_keys, positions
+  text: `select id, status, lines, order_id, reason, refusal, expires_at, created_at, updated_at, keys, positions
          from inventory.reservations where id = $1`,
 };
 const stockByKey: Statement = {

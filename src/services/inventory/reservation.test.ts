@@ -391,7 +391,7 @@ describe("committing", () => {
       .when(commit("r1", { MUG: 2 }))
       .then(committed("r1", { MUG: 2 }, { complete: false }))
       .leaving("MUG", { quantity_on_hand: 8, quantity_reserved: 3, quantity_available: 5 })
-      .leavingReservation("r1", { status: "held", commit_keys: ["parcel-1"] });
+      .leavingReservation("r1", { status: "held", keys: ["parcel-1"] });
   });
 
   it("ends with the part that is the last", () => {

@@ -34,7 +34,7 @@ export function remaining(line: ReservedLine): number {
   return line.quantity - line.quantity_committed;
 }
 
-export function remainingLines(reservation: Reservation): Line[] {
+function remainingLines(reservation: Reservation): Line[] {
   return reservation.lines
     .filter((line) => remaining(line) > 0)
     .map((line) => ({ store_id: line.store_id, sku: line.sku, quantity: remaining(line) }));
@@ -119,7 +119,7 @@ function amend(
   if (ttl_seconds !== undefined && existing.status === "held") {
     events.push({
       type: "InventoryExtended",
-      data: { ...identity, expires_at: after(book.now, ttl_seconds) },
+      data: { ...identity, expires_at: after(book.now, ttl_seconds), key: null },
     });
   }
   return accept(...events);
@@ -136,7 +136,7 @@ export function confirm(book: StockBook, command: ConfirmReservation): Decided {
 export function commit(book: StockBook, command: CommitReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
-  if (reservation.commit_keys.includes(command.key)) return accept();
+  if (reservation.keys.includes(command.key)) return accept();
   if (reservation.status === "committed" && command.lines === undefined) return accept();
   if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
 
@@ -177,11 +177,13 @@ export function release(book: StockBook, command: ReleaseReservation): Decided {
 export function extend(book: StockBook, command: ExtendReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
+  if (command.key !== undefined && reservation.keys.includes(command.key)) return accept();
   if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
   if (reservation.status === "confirmed") return accept(); // it expires no more
-  const expires_at = after(book.now, command.ttl_seconds);
+  const { ttl_seconds, key = null } = command;
+  const expires_at = after(book.now, ttl_seconds);
   if (reservation.expires_at?.getTime() === expires_at.getTime()) return accept();
-  return accept({ type: "InventoryExtended", data: { ...identityOf(reservation), expires_at } });
+  return accept({ type: "InventoryExtended", data: { ...identityOf(reservation), expires_at, key } });
 }
 
 export function expire(book: StockBook): Decided {
@@ -294,7 +296,7 @@ function changed(base: Reservation, event: ReservationEvent): Partial<Reservatio
     case "InventoryConfirmed":
       return { status: "confirmed", expires_at: null };
     case "InventoryExtended":
-      return { expires_at: event.data.expires_at };
+      return { expires_at: event.data.expires_at, keys: withKey(base.keys, event.data.key) };
     case "InventoryReleased": {
       const { now, reason, lines } = event.data;
       return now === null
@@ -303,7 +305,7 @@ function changed(base: Reservation, event: ReservationEvent): Partial<Reservatio
     }
     case "InventoryCommitted": {
       const { lines, key, complete } = event.data;
-      const rest = { lines: committedLines(base.lines, lines), commit_keys: [...base.commit_keys, key] };
+      const rest = { lines: committedLines(base.lines, lines), keys: withKey(base.keys, key) };
       return complete ? { ...rest, status: "committed", expires_at: null } : rest;
     }
   }
@@ -320,9 +322,13 @@ function unborn(event: ReservationEvent, at: Date): Reservation {
     expires_at: null,
     created_at: at,
     updated_at: at,
-    commit_keys: [],
+    keys: [],
     positions: [],
   };
+}
+
+function withKey(keys: readonly string[], key: string | null): readonly string[] {
+  return key === null ? keys : [...keys, key];
 }
 
 function withPosition(positions: readonly number[], position: number): readonly number[] {

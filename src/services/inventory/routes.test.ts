@@ -543,6 +543,15 @@ describe("a request whose answer was lost is sent again and", () => {
     expect(seconds(updated_at, expires_at)).toBe(7_200);
   });
 
+  it("extends once with an Idempotency-Key, however often it is sent", async () => {
+    const id = await shop.held(line(await shop.stocked(1), 1));
+    const extend = (key: string) =>
+      shop.post(`${reservationPath(id)}/extend`, { ttl_seconds: 7_200 }, { "idempotency-key": key });
+    const lost = await extend("first");
+    expect(await extend("first")).toMatchObject({ status: 200, body: lost.body });
+    expect((await extend("second")).body.expires_at > lost.body.expires_at).toBe(true);
+  });
+
   it("counts once with If-Match although somebody has sold since", async () => {
     const sku = await shop.stocked(10);
     const count = () =>

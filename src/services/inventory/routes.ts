@@ -31,6 +31,7 @@ import type { Inventory } from "./inventory.ts";
 import { UnknownCursor } from "./queries.ts";
 
 const reservationParams = Type.Object({ id: ClientId });
+const IdempotencyKey = Type.Object({ "idempotency-key": Type.Optional(ClientId) });
 
 export function registerInventoryRoutes(app: HttpServer, inventory: Inventory): void {
   registerStockRoutes(app, inventory);
@@ -254,7 +255,7 @@ function registerReservationRoutes(app: HttpServer, inventory: Inventory): void 
           "Without lines, all that the reservation still holds. With lines, a part; an Idempotency-Key makes sending " +
           "the same part again safe.",
         params: reservationParams,
-        headers: Type.Object({ "idempotency-key": Type.Optional(ClientId) }),
+        headers: IdempotencyKey,
         body: CommitBody,
         response: { 200: ReservationView },
       },
@@ -301,16 +302,20 @@ function registerReservationRoutes(app: HttpServer, inventory: Inventory): void 
       config: { scope: "sell" },
       schema: {
         summary: "Hold it for so many seconds from now",
+        description: "With an Idempotency-Key, sending it again does not extend it again.",
         params: reservationParams,
+        headers: IdempotencyKey,
         body: ExtendBody,
         response: { 200: ReservationView },
       },
     },
     async (request, reply) => {
+      const key = request.headers["idempotency-key"];
       const answer = await inventory.submit({
         type: "ExtendReservation",
         reservation_id: request.params.id,
         ttl_seconds: request.body.ttl_seconds,
+        ...(key === undefined ? {} : { key }),
         traceparent: request.trace.traceparent,
       });
       return sendReservation(reply, answer, 200);

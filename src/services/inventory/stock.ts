@@ -19,6 +19,11 @@ export class StockMap<Value> {
     else skus.set(sku, value);
   }
 
+  /** In every store. */
+  ofSku(sku: string): Value[] {
+    return [...this.stores.values()].map((skus) => skus.get(sku)).filter((value) => value !== undefined);
+  }
+
   values(): Value[] {
     return [...this.stores.values()].flatMap((skus) => [...skus.values()]);
   }

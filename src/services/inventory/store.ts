@@ -147,14 +147,14 @@ function assertHoldersComplete(book: StockBook, key: StockKey): void {
   if (held !== reserved) throw new TryAgain(`the holds on ${key.sku} changed while they were looked up`);
 }
 
-type ReservationRow = Omit<Reservation, "commit_keys"> & { commit_keys: string[] | null };
+type ReservationRow = Omit<Reservation, "keys"> & { keys: string[] | null };
 
 export function parseReservation(row: Reservation): Reservation {
-  return { ...row, commit_keys: (row as ReservationRow).commit_keys ?? [] };
+  return { ...row, keys: (row as ReservationRow).keys ?? [] };
 }
 
 const reservationColumns = `id, status, lines, order_id, reason, refusal, expires_at, created_at, updated_at,
-  commit_keys, positions`;
+  keys, positions`;
 const stockColumns = `sku, store_id, product_id, quantity_on_hand, quantity_reserved, quantity_available, version,
   last_updated_at, listed`;
 
@@ -272,7 +272,7 @@ function reservationArrays(reservations: readonly Reservation[]): unknown[][] {
     reservations.map((reservation) => reservation.reason),
     reservations.map((reservation) => reservation.refusal && JSON.stringify(reservation.refusal)),
     reservations.map((reservation) => reservation.expires_at),
-    reservations.map(({ commit_keys }) => (commit_keys.length > 0 ? JSON.stringify(commit_keys) : null)),
+    reservations.map(({ keys }) => (keys.length > 0 ? JSON.stringify(keys) : null)),
   ];
 }
 
@@ -313,7 +313,7 @@ const insertHistory: Statement = {
 const insertReservations: Statement = {
   name: "inventory_insert_reservations",
   text: `insert into inventory.reservations
-           (id, status, lines, reason, refusal, expires_at, commit_keys, order_id, created_at, updated_at, positions)
+           (id, status, lines, reason, refusal, expires_at, keys, order_id, created_at, updated_at, positions)
          select v.*, $9, $9, array[$10::bigint]
          from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[],
                      $8::text[]) as v`,
@@ -322,9 +322,9 @@ const updateReservations: Statement = {
   name: "inventory_update_reservations",
   text: `update inventory.reservations r
          set status = v.status, lines = v.lines, reason = v.reason, refusal = v.refusal, expires_at = v.expires_at,
-             commit_keys = v.commit_keys, updated_at = $8, positions = r.positions || $9::bigint
+             keys = v.keys, updated_at = $8, positions = r.positions || $9::bigint
          from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[])
-           as v (id, status, lines, reason, refusal, expires_at, commit_keys)
+           as v (id, status, lines, reason, refusal, expires_at, keys)
          where r.id = v.id`,
 };
 const insertAdjustments: Statement = {

@@ -192,14 +192,14 @@ function spelled(r: Reservation): string {
     expires_at,
     created_at,
     updated_at,
-    commit_keys,
+    keys,
     positions,
   } = r;
   return JSON.stringify([
     id,
     status,
     lines.map((line) => [line.sku, line.store_id, line.quantity, line.quantity_committed]),
-    [order_id, reason, refusal, expires_at, created_at, updated_at, commit_keys, positions],
+    [order_id, reason, refusal, expires_at, created_at, updated_at, keys, positions],
   ]);
 }
 
@@ -300,7 +300,7 @@ const logPage: Statement = {
 };
 const reservationsById: Statement = {
   name: "inventory_verify_reservations",
-  text: `select id, status, lines, order_id, reason, refusal, expires_at, created_at, updated_at, commit_keys, positions
+  text: `select id, status, lines, order_id, reason, refusal, expires_at, created_at, updated_at, keys, positions
          from inventory.reservations where id = any($1::text[])`,
 };
 const stockPage: Statement = {

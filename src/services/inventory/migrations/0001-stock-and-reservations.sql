@@ -47,7 +47,7 @@ create table reservations (
   expires_at timestamptz,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  commit_keys json,
+  keys json,
   positions bigint[] not null,
   constraint known_status check (status in ('held', 'confirmed', 'committed', 'released', 'expired', 'refused')),
   constraint only_held_expires check ((status = 'held') = (expires_at is not null))
