@@ -54,7 +54,7 @@ const reserve: Statement = {
       insert into inventory.reservations (id, status, lines, expires_at, created_at, updated_at, positions)
       select $2, 'held', $3::json, now() + interval '15 minutes', now(), now(), array[position] from place
     )
-    insert into inventory.log (tx, position, at, events)
-    select pg_current_xact_id(), position, now(), $4 from place
+    insert into inventory.log (position, at, events)
+    select position, now(), $4 from place
     where (select count(*) from taken) = cardinality($1::text[])`,
 };

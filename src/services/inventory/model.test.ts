@@ -521,7 +521,7 @@ describe("random commands in batches of random size", () => {
         }
         expect(replayed(tables)).toEqual(tables);
       }),
-      runs(500),
+      runs(1_200),
     );
   });
 });
@@ -601,7 +601,7 @@ describe("the same on a real PostgreSQL", () => {
           await expectVerified();
         })
         .beforeEach(emptyTables),
-      runs(30),
+      runs(60),
     );
   });
 
