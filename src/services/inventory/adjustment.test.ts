@@ -36,11 +36,16 @@ describe("an adjustment", () => {
       .leaving("PEN", { quantity_on_hand: 0, quantity_available: 0 });
   });
 
-  it("adds up lines of the same SKU, and leaves out what comes to nothing", () => {
+  it("adds up lines of the same SKU, also to nothing", () => {
     given(mugs, pens)
       .when(adjust("a1", [line("MUG", 5), line("PEN", 2), line("MUG", -3), line("PEN", -2)]))
-      .then(adjusted("a1", { MUG: 2 }))
-      .leaving("PEN", { version: 2 });
+      .then(adjusted("a1", { MUG: 2, PEN: 0 }));
+  });
+
+  it("is refused for an unknown SKU even if its lines add up to nothing", () => {
+    given(mugs)
+      .when(adjust("a1", [line("GHOST", 1), line("GHOST", -1)]))
+      .thenRefused("inventory.unknown_sku");
   });
 
   it("opens the record of a store that has never had the SKU", () => {
@@ -175,6 +180,13 @@ describe("a count that expects a version", () => {
     given(listed("MUG"))
       .when(count("MUG", 7, expecting(0)))
       .then(opened("MUG"), adjusted("count/main/MUG/0", { MUG: 7 }, "stocktaking"));
+  });
+
+  it("is written down even if it was right already, so that its retry finds it", () => {
+    given(mugs)
+      .when(count("MUG", 10, expecting(2)), adjust("a1", { MUG: 1 }), count("MUG", 10, expecting(2)))
+      .thenAnswers("adjusted", "adjusted", "adjusted")
+      .leaving("MUG", { quantity_on_hand: 11 });
   });
 
   it("is a retry when it comes again, though the version has moved on", () => {

@@ -19,14 +19,17 @@ type Decided = Decision<InventoryEvent, InventoryRefusal>;
 
 /** A signed change, once for each id; all lines or none. */
 export function adjust(book: StockBook, command: AdjustStock): Decided {
-  const lines = mergeLines(command.lines).filter((line) => line.quantity !== 0);
+  const lines = mergeLines(command.lines);
   const earlier = book.adjustment(command.adjustment_id);
   if (earlier !== undefined)
     return isSame(earlier, lines, command.reason) ? accept() : refuse(conflict(earlier));
   return change(book, lines, command, command.adjustment_id);
 }
 
-/** An absolute count. With an expected version it succeeds once, and a retry of it is told so. */
+/**
+ * An absolute count. With an expected version it succeeds once, which is written down even if the count was right
+ * already, so that a retry is answered as before.
+ */
 export function count(book: StockBook, command: CountStock): Decided {
   const record = book.stock(command);
   const id = countId(command);
@@ -41,7 +44,7 @@ export function count(book: StockBook, command: CountStock): Decided {
     });
   }
   const quantity = command.quantity_on_hand - (record?.quantity_on_hand ?? 0);
-  if (record !== undefined && quantity === 0) return accept();
+  if (record !== undefined && quantity === 0 && id === null) return accept();
   return change(book, [{ store_id: command.store_id, sku: command.sku, quantity }], command, id);
 }
 

@@ -182,7 +182,6 @@ class Model {
 
   private adjust({ adjustment_id, lines, force }: AdjustStock): string {
     const change = total(lines);
-    for (const place of Object.keys(change)) if (change[place] === 0) delete change[place];
     const earlier = this.changes[adjustment_id];
     if (earlier !== undefined)
       return earlier === spelled(change) ? "adjusted" : "inventory.adjustment_conflict";
@@ -199,7 +198,7 @@ class Model {
     if (expected_version !== undefined && expected_version !== (this.versions[place] ?? 0)) {
       return "inventory.version_mismatch";
     }
-    if (this.onHand[place] === quantity_on_hand) return "adjusted";
+    if (this.onHand[place] === quantity_on_hand && expected_version === undefined) return "adjusted";
     const answer = this.change({ [place]: quantity_on_hand - (this.onHand[place] ?? 0) }, force);
     if (answer === "adjusted") this.changes[name] = `${quantity_on_hand}`;
     return answer;

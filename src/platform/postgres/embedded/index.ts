@@ -1,4 +1,5 @@
 import { mkdir, realpath } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
@@ -18,11 +19,17 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
+/** An eighth of the memory that we may use, and no more than 1 GB: the database shares the machine with its clients. */
+function sharedBuffersMb(): number {
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  return Math.round(Math.min(1_024, Math.max(128, memory / 2 ** 20 / 8)));
+}
+
 const ourSettings = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
   max_connections: "100",
-  shared_buffers: "256MB",
+  shared_buffers: `${sharedBuffersMb()}MB`,
   // Few checkpoints and compressed page images: after a checkpoint every touched page goes to the log whole.
   checkpoint_timeout: "15min",
   max_wal_size: "4GB",
