@@ -8,7 +8,7 @@ import type { Catalog } from "../../src/services/catalog/catalog.ts";
 import { registerCatalogRoutes } from "../../src/services/catalog/routes.ts";
 import type { Inventory } from "../../src/services/inventory/inventory.ts";
 import { inventoryMetrics } from "../../src/services/inventory/metrics.ts";
-import { registerInventoryRoutes } from "../../src/services/inventory/routes.ts";
+import { registerInventoryRoutes } from "../../src/services/inventory/routes/index.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 

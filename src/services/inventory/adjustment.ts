@@ -10,7 +10,9 @@ import type {
   Reservation,
   SyncProduct,
 } from "./contract.ts";
-import { releaseOf, remaining, short, tooMuch, unknownSku } from "./reservation.ts";
+import { releaseOf } from "./hold.ts";
+import { short, tooMuch, unknownSku } from "./refusal.ts";
+import { remaining } from "./reservation.ts";
 import { keyOf, mergeLines } from "./stock.ts";
 
 type Decided = Decision<InventoryEvent, InventoryRefusal>;

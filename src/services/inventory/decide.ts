@@ -2,7 +2,7 @@ import { type Decision, unreachable } from "../../kernel/decision.ts";
 import { adjust, count, syncProduct } from "./adjustment.ts";
 import type { StockBook } from "./book.ts";
 import type { InventoryCommand, InventoryEvent, InventoryRefusal } from "./contract.ts";
-import { commit, confirm, expire, extend, release, reserve } from "./reservation.ts";
+import { commit, confirm, expire, extend, release, reserve } from "./hold.ts";
 
 /** The rules of the service. Pure: the same book and command give the same answer. */
 export function decide(

@@ -5,7 +5,8 @@ import type { InventoryCommand, InventoryReply, RecordedEvent, Subjects } from "
 import { decide } from "./decide.ts";
 import type { InventoryMetrics } from "./metrics.ts";
 import { effectOf } from "./stock.ts";
-import { loadBook, saveBook } from "./store.ts";
+import { loadBook } from "./store/load.ts";
+import { saveBook } from "./store/save.ts";
 
 export type InventoryHandler = BatchHandler<InventoryCommand, InventoryReply>;
 

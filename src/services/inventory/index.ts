@@ -3,8 +3,8 @@ import { repeat } from "../../platform/repeat.ts";
 import { logMigrations, migrationsBeside, type Service } from "../../platform/service.ts";
 import { commandsFromCatalog } from "./consumers.ts";
 import { createInventory, type Inventory, type InventoryOptions } from "./inventory.ts";
-import { registerInventoryRoutes } from "./routes.ts";
-import { schema } from "./store.ts";
+import { registerInventoryRoutes } from "./routes/index.ts";
+import { schema } from "./store/schema.ts";
 import { verifyInventory } from "./verify.ts";
 
 export interface InventoryService extends Service {

@@ -16,7 +16,7 @@ import type {
 import { type InventoryHandler, inventoryHandler } from "./handle.ts";
 import { inventoryMetrics } from "./metrics.ts";
 import * as queries from "./queries.ts";
-import { schema } from "./store.ts";
+import { schema } from "./store/schema.ts";
 
 /** What can be asked of the service within this process. */
 export interface Inventory {

@@ -12,7 +12,8 @@ import type {
 } from "./contract.ts";
 import type { StockTotals } from "./metrics.ts";
 import { keyOf } from "./stock.ts";
-import { parseReservation, schema } from "./store.ts";
+import { parseReservation } from "./store/load.ts";
+import { schema } from "./store/schema.ts";
 
 export interface Page<Item> {
   readonly items: Item[];

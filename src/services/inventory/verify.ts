@@ -4,7 +4,7 @@ import type { Finding } from "../../platform/service.ts";
 import type { RecordedEvent, Reservation, StatedLine, StockRecord } from "./contract.ts";
 import { evolveReservation, isOpen } from "./reservation.ts";
 import { effectOf, keyOf, moved, openedRecord, stated } from "./stock.ts";
-import { parseReservation } from "./store.ts";
+import { parseReservation } from "./store/load.ts";
 
 /** Looks at a consistent view of everything; `database` is one transaction that sees no later commits. */
 export async function verifyInventory(

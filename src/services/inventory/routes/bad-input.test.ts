@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { encodeCursor } from "../../kernel/page.ts";
-import { type HttpRequest, line, stockPath, useShop } from "../../testing/shop.ts";
+import { encodeCursor } from "../../../kernel/page.ts";
+import { type HttpRequest, line, stockPath, useShop } from "../../../testing/shop.ts";
 import {
   inField,
   inSecond,
@@ -10,7 +10,7 @@ import {
   wrongIds,
   wrongIntegers,
   wrongTexts,
-} from "../../testing/wrong-input.ts";
+} from "../../../testing/wrong-input.ts";
 
 const shop = useShop();
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { maxQuantity } from "../../kernel/limits.ts";
-import { line, stockPath, useShop } from "../../testing/shop.ts";
-import type { Line } from "./contract.ts";
+import { maxQuantity } from "../../../kernel/limits.ts";
+import { line, stockPath, useShop } from "../../../testing/shop.ts";
+import type { Line } from "../contract.ts";
 
 const shop = useShop();
 

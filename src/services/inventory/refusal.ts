@@ -1,0 +1,51 @@
+import { maxQuantity } from "../../kernel/limits.ts";
+import type { InventoryRefusal, Line, Reservation, ShortLine } from "./contract.ts";
+import { isOverdue } from "./reservation.ts";
+
+export function insufficient(lines: readonly ShortLine[]): InventoryRefusal {
+  const { sku, store_id, requested, available } = lines[0]!;
+  return {
+    code: "inventory.insufficient_stock",
+    detail: `${sku} in ${store_id}: ${requested} requested, ${available} available${others(lines)}.`,
+    lines,
+  };
+}
+
+export function unknownSku(lines: readonly Line[]): InventoryRefusal {
+  return {
+    code: "inventory.unknown_sku",
+    detail: `The catalogue does not offer ${lines[0]!.sku}${others(lines)}.`,
+    lines: lines.map((line) => short(line, line.quantity, 0)),
+  };
+}
+
+export function tooMuch(lines: readonly Line[]): InventoryRefusal | undefined {
+  const over = lines.filter((line) => Math.abs(line.quantity) > maxQuantity);
+  if (over.length === 0) return undefined;
+  return {
+    code: "inventory.quantity_overflow",
+    detail: `${over[0]!.sku} in ${over[0]!.store_id} adds up to ${over[0]!.quantity}; at most ${maxQuantity} can be kept.`,
+    lines: over.map((line) => short(line, line.quantity, maxQuantity)),
+  };
+}
+
+export function notFound(id: string): InventoryRefusal {
+  return { code: "inventory.reservation_not_found", detail: `There is no reservation ${id}.` };
+}
+
+export function closed(reservation: Reservation, now: Date): InventoryRefusal {
+  const status = isOverdue(reservation, now) ? "expired" : reservation.status;
+  const why = reservation.reason === null || reservation.reason === status ? "" : ` (${reservation.reason})`;
+  return {
+    code: "inventory.reservation_closed",
+    detail: `The reservation ${reservation.id} is ${status}${why}.`,
+  };
+}
+
+export function short(line: Line, requested: number, available: number): ShortLine {
+  return { store_id: line.store_id, sku: line.sku, requested, available };
+}
+
+function others(lines: readonly unknown[]): string {
+  return lines.length === 1 ? "" : `, and ${lines.length - 1} more`;
+}

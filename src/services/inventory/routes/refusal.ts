@@ -1,0 +1,7 @@
+import type { FastifyReply } from "fastify";
+import { sendProblem } from "../../../platform/http/problem.ts";
+import { type InventoryRefusal, inventoryProblems } from "../contract.ts";
+
+export function sendRefusal(reply: FastifyReply, { code, detail, lines }: InventoryRefusal): FastifyReply {
+  return sendProblem(reply, inventoryProblems, code, { detail, ...(lines && { lines }) });
+}

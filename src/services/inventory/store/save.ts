@@ -1,0 +1,141 @@
+import type { Transaction } from "../../../platform/batch/transaction.ts";
+import type { EventRecord } from "../../../platform/log/append.ts";
+import type { Statement } from "../../../platform/postgres/statement.ts";
+import type { StockBook } from "../book.ts";
+import type { RecordedEvent, Reservation, StockKey } from "../contract.ts";
+import { keyOf } from "../stock.ts";
+import { columns, log } from "./schema.ts";
+
+export function saveBook(tx: Transaction, book: StockBook): void {
+  const changed = book.changedStock().filter((record) => book.opened.get(record) === undefined);
+  const opened = book.openedStock();
+  const history = [...changed, ...opened];
+  // Rows are inserted in the order of their keys: of two processes with the same new ones, neither waits for the other
+  // while it is waited for.
+  const reservations = book.touchedReservations().sort((a, b) => (a.id < b.id ? -1 : 1));
+  const created = reservations.filter(({ id }) => book.created.has(id));
+  const updated = reservations.filter(({ id }) => !book.created.has(id));
+
+  if (book.relisted.size > 0) {
+    const skus = [...book.relisted.values()];
+    tx.write(upsertSkus, columns(skus, ["sku", "product_id", "listed"]));
+    tx.write(relistStock, columns(skus, ["sku", "product_id", "listed"]));
+  }
+  if (opened.length > 0) tx.write(insertStock, [...columns(opened.sort(byKey), openedColumns), book.now]);
+  if (changed.length > 0) tx.write(updateStock, [...columns(changed, changedColumns), book.now]);
+  if (history.length > 0)
+    tx.write(insertHistory, [...columns(history, historyColumns), book.now, book.mark.position]);
+  if (created.length > 0) {
+    tx.write(insertReservations, [
+      ...reservationArrays(created),
+      created.map((r) => r.order_id),
+      book.now,
+      book.mark.position,
+    ]);
+  }
+  if (updated.length > 0)
+    tx.write(updateReservations, [...reservationArrays(updated), book.now, book.mark.position]);
+  if (book.adjusted.length > 0) {
+    tx.write(insertAdjustments, [
+      ...columns(book.adjusted, ["id", "reason", "actor"]),
+      book.adjusted.map(({ lines }) => JSON.stringify(lines)),
+      book.now,
+    ]);
+  }
+  log.append(tx, book.mark, book.events.map(asRecord));
+}
+
+function asRecord({ event, traceparent }: StockBook["events"][number]): EventRecord {
+  const record = { type: event.type, subject: subjectOf(event), data: event.data };
+  return traceparent === undefined ? record : { ...record, traceparent };
+}
+
+function subjectOf(event: RecordedEvent): string {
+  if ("reservation_id" in event.data) return event.data.reservation_id;
+  if ("sku" in event.data) return event.data.sku;
+  return event.data.adjustment_id ?? event.data.lines[0]!.sku;
+}
+
+function byKey(a: StockKey, b: StockKey): number {
+  return keyOf(a) < keyOf(b) ? -1 : 1;
+}
+
+function reservationArrays(reservations: readonly Reservation[]): unknown[][] {
+  return [
+    reservations.map((reservation) => reservation.id),
+    reservations.map((reservation) => reservation.status),
+    reservations.map((reservation) => JSON.stringify(reservation.lines)),
+    reservations.map((reservation) => reservation.reason),
+    reservations.map((reservation) => reservation.refusal && JSON.stringify(reservation.refusal)),
+    reservations.map((reservation) => reservation.expires_at),
+    reservations.map(({ keys }) => (keys.length > 0 ? JSON.stringify(keys) : null)),
+  ];
+}
+
+const changedColumns = [
+  "sku",
+  "store_id",
+  "quantity_on_hand",
+  "quantity_reserved",
+  "quantity_available",
+  "version",
+] as const;
+const updateStock: Statement = {
+  name: "inventory_update_stock",
+  text: `update inventory.stock
+         set quantity_on_hand = v.quantity_on_hand, quantity_reserved = v.quantity_reserved,
+             quantity_available = v.quantity_available, version = v.version, last_updated_at = $7
+         from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[])
+           as v (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version)
+         where stock.sku = v.sku and stock.store_id = v.store_id`,
+};
+const openedColumns = [...changedColumns, "product_id", "listed"] as const;
+const insertStock: Statement = {
+  name: "inventory_insert_stock",
+  text: `insert into inventory.stock
+           (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version, product_id, listed,
+            last_updated_at)
+         select v.*, $9
+         from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::text[], $8::boolean[])
+           as v`,
+};
+const historyColumns = ["sku", "store_id", "version", "quantity_on_hand", "quantity_reserved"] as const;
+const insertHistory: Statement = {
+  name: "inventory_insert_history",
+  text: `insert into inventory.stock_history
+           (sku, store_id, version, quantity_on_hand, quantity_reserved, at, position)
+         select v.*, $6, $7 from unnest($1::text[], $2::text[], $3::bigint[], $4::int[], $5::int[]) as v`,
+};
+const insertReservations: Statement = {
+  name: "inventory_insert_reservations",
+  text: `insert into inventory.reservations
+           (id, status, lines, reason, refusal, expires_at, keys, order_id, created_at, updated_at, positions)
+         select v.*, $9, $9, array[$10::bigint]
+         from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[],
+                     $8::text[]) as v`,
+};
+const updateReservations: Statement = {
+  name: "inventory_update_reservations",
+  text: `update inventory.reservations r
+         set status = v.status, lines = v.lines, reason = v.reason, refusal = v.refusal, expires_at = v.expires_at,
+             keys = v.keys, updated_at = $8, positions = r.positions || $9::bigint
+         from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[])
+           as v (id, status, lines, reason, refusal, expires_at, keys)
+         where r.id = v.id`,
+};
+const insertAdjustments: Statement = {
+  name: "inventory_insert_adjustments",
+  text: `insert into inventory.adjustments (id, reason, actor, lines, at)
+         select v.*, $5 from unnest($1::text[], $2::text[], $3::text[], $4::json[]) as v`,
+};
+const upsertSkus: Statement = {
+  name: "inventory_upsert_skus",
+  text: `insert into inventory.skus (sku, product_id, listed)
+         select * from unnest($1::text[], $2::text[], $3::boolean[])
+         on conflict (sku) do update set product_id = excluded.product_id, listed = excluded.listed`,
+};
+const relistStock: Statement = {
+  name: "inventory_relist_stock",
+  text: `update inventory.stock set product_id = v.product_id, listed = v.listed
+         from unnest($1::text[], $2::text[], $3::boolean[]) as v (sku, product_id, listed) where stock.sku = v.sku`,
+};
