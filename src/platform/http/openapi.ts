@@ -32,7 +32,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
     refResolver: {
       buildLocalReference: (schema, _base, _fragment, index) => String(schema.$id ?? `def-${index}`),
     },
-    transform: ({ schema, url, route }) => ({ schema: withScope(schema, route.config?.scope), url }),
+    transform: ({ schema, url, route }) => ({ schema: describe(schema, url, route.config?.scope), url }),
     transformObject: (description) => {
       if (!("openapiObject" in description)) return description.swaggerObject;
       markOptionalBodies((description.openapiObject.paths ?? {}) as Paths);
@@ -50,10 +50,15 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
     // The plugin's policy would make a browser ask for https, which the server does not speak.
     transformStaticCSP: (policy) => policy.replace(" upgrade-insecure-requests;", ""),
     uiConfig: { validatorUrl: null },
+    // The bar on top is the plugin's own, with a field for other servers' documents.
+    theme: {
+      title: "Holdfast",
+      css: [{ filename: "holdfast.css", content: ".swagger-ui .topbar { display: none !important }" }],
+    },
   });
 }
 
-function withScope(schema: FastifySchema | undefined, scope: Scope | undefined): FastifySchema {
+function describe(schema: FastifySchema | undefined, url: string, scope: Scope | undefined): FastifySchema {
   if (scope === undefined) return { ...schema, hide: true };
   const note = `Requires an API key with the scope \`${scope}\`.`;
   const problem = {
@@ -62,6 +67,7 @@ function withScope(schema: FastifySchema | undefined, scope: Scope | undefined):
   };
   return {
     ...schema,
+    tags: [url.split("/")[2]!], // what comes behind /v1/
     description: schema?.description ? `${schema.description}\n\n${note}` : note,
     security: [{ [securityScheme]: [scope] }],
     response: { ...(schema?.response as object), default: problem },
