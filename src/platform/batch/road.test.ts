@@ -196,6 +196,16 @@ describe("what passes is tried again", () => {
     await expectCounted(["a"], 1);
   });
 
+  it("but whoever is overtaken again and again is told to come again, and is not blamed", async () => {
+    const poisoned: Add[] = [];
+    const road = roadOf({
+      handle: () => Promise.reject(new TryAgain("overtaken")),
+      observer: { poison: (command) => poisoned.push(command) },
+    });
+    await expect(road.submit({ id: "a", add: 1 })).rejects.toMatchObject({ code: "platform.unavailable" });
+    expect(poisoned).toEqual([]);
+  });
+
   it("but a collision that does not pass is a defect", async () => {
     const road = roadOf();
     await road.submit({ id: "a", add: 1 });

@@ -103,6 +103,8 @@ export class Road<Command, Reply> {
   private async bisect(letters: Letter<Command, Reply>[], error: unknown): Promise<void> {
     const [first, ...others] = letters;
     if (others.length === 0) {
+      // Overtaken again and again is bad luck, and no defect.
+      if (error instanceof TryAgain) return first!.reject(unavailable(error));
       this.options.observer?.poison?.(first!.command, error);
       first!.reject(defect(error));
       return;
@@ -128,7 +130,7 @@ function rejectAll<Command, Reply>(letters: Letter<Command, Reply>[], error: Inf
 function unavailable(cause: unknown): InfrastructureError {
   return new InfrastructureError(
     "platform.unavailable",
-    "the database cannot be reached; nothing was changed",
+    "the database could not carry it out in time; nothing was changed",
     {
       retryable: true,
       retryAfterSeconds: 1,
