@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createKey } from "../src/platform/http/api-keys.ts";
 import { scopes } from "../src/platform/http/scopes.ts";
@@ -53,6 +54,11 @@ it("every route of the OpenAPI document is in the table", async () => {
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
   );
   expect(routes.sort()).toEqual(Object.keys(callers).sort());
+});
+
+it("the OpenAPI document is the one in the reference", async () => {
+  const { body } = await server.ask("GET", "/openapi.json");
+  expect(body).toEqual(JSON.parse(await readFile("docs/reference/openapi.json", "utf8")));
 });
 
 it.each(Object.entries(callers))("%s is for the keys %j", async (route, permitted) => {

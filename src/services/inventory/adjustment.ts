@@ -162,20 +162,6 @@ function newestUnpaidFirst(a: Reservation, b: Reservation): number {
   return b.positions[0]! - a.positions[0]! || (a.id < b.id ? 1 : -1);
 }
 
-// ---- low stock -----------------------------------------------------------------------------------------------------
-
-/** Said once, when the threshold is crossed, and not again while stock stays below it. */
-export function lowStock(
-  before: number,
-  line: Line,
-  after: number,
-  threshold: number,
-): InventoryEvent | undefined {
-  if (before <= threshold || after > threshold) return undefined;
-  const { store_id, sku } = line;
-  return { type: "LowStock", data: { store_id, sku, quantity_available: after, threshold } };
-}
-
 // ---- refusals ------------------------------------------------------------------------------------------------------
 
 /** In order of precedence. */

@@ -1,10 +1,9 @@
 import type { BatchHandler } from "../../platform/batch/road.ts";
-import { lowStock } from "./adjustment.ts";
 import type { InventorySettings, StockBook } from "./book.ts";
-import type { InventoryCommand, InventoryReply, RecordedEvent, Subjects } from "./contract.ts";
+import type { InventoryCommand, InventoryReply, Subjects } from "./contract.ts";
 import { decide } from "./decide.ts";
+import { lowStockAfter } from "./low-stock.ts";
 import type { InventoryMetrics } from "./metrics.ts";
-import { effectOf } from "./stock.ts";
 import { loadBook } from "./store/load.ts";
 import { saveBook } from "./store/save.ts";
 
@@ -33,23 +32,15 @@ export function settle(
 
   const before = book.events.length;
   for (const event of decision.events) book.record(event, command.traceparent);
-  for (const { event } of book.events.slice(before)) warn(book, event, command.traceparent);
+  const happened = book.events.slice(before).map(({ event }) => event);
+  for (const warning of lowStockAfter(happened, book.settings.low_stock_threshold)) {
+    book.record(warning, command.traceparent);
+  }
   if (decision.events.length === 0 && command.type !== "ExpireReservations") metrics?.repeated();
 
   const refusal = command.type === "ReserveStock" && book.reservation(command.reservation_id)?.refusal;
   if (refusal) return { accepted: false, refusal };
   return { accepted: true, created: !existed, subject: subjectOf(book, command, decision.events.length) };
-}
-
-function warn(book: StockBook, event: RecordedEvent, traceparent: string | undefined): void {
-  const effect = effectOf(event.type);
-  if (effect === undefined || !("lines" in event.data)) return;
-  const perUnit = effect.on_hand - effect.reserved;
-  for (const line of event.data.lines) {
-    const before = line.quantity_available - line.quantity * perUnit;
-    const warning = lowStock(before, line, line.quantity_available, book.settings.low_stock_threshold);
-    if (warning !== undefined) book.record(warning, traceparent);
-  }
 }
 
 function subjectOf(

@@ -17,6 +17,7 @@ import {
   released,
   reserve,
   reserved,
+  shortfall,
   stock,
 } from "../../testing/inventory.ts";
 import { InvariantViolation } from "./book.ts";
@@ -151,6 +152,17 @@ describe("low stock", () => {
       .warningAt(5)
       .when(release("r1"), reserve("r2", { MUG: 6 }))
       .then(released("r1", { MUG: 6 }), reserved("r2", { MUG: 6 }), lowStock("MUG", 4, 5));
+  });
+
+  it("is no news when a cut frees stock that was promised, and takes it away at once", () => {
+    given(stock("MUG", 10), reserved("r1", { MUG: 8 }))
+      .warningAt(5)
+      .when(adjust("a1", { MUG: -8 }, { force: true }))
+      .then(
+        released("r1", { MUG: 8 }, { reason: "shortfall" }),
+        adjusted("a1", { MUG: -8 }),
+        shortfall("MUG", { r1: { status: "held", quantity: 8 } }),
+      );
   });
 
   it("is said for each line on its own, in its own store", () => {
