@@ -52,13 +52,16 @@ describe("holdfast", () => {
     }
   });
 
-  it("refuses an unknown command and an unknown setting by name, without a stack trace", async () => {
+  it("refuses an unknown command and a wrong value by name, and tells of an unknown setting", async () => {
     const command = await holdfast("strat");
     expect([command.code, command.stderr]).toEqual([1, expect.stringContaining("Did you mean start?")]);
-    const setting = await runCli(["config"], { HOLDFAST_PROT: "1" }, directory);
-    expect(setting.code).toBe(1);
-    expect(setting.stderr).toContain("HOLDFAST_PROT is not a setting (did you mean HOLDFAST_PORT?)");
-    expect(setting.stderr).not.toContain("    at ");
+    const wrong = await runCli(["config"], { HOLDFAST_PORT: "many" }, directory);
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toContain('HOLDFAST_PORT got "many", wants a whole number');
+    expect(wrong.stderr).not.toContain("    at ");
+    const unknown = await runCli(["config"], { HOLDFAST_PROT: "1" }, directory);
+    expect(unknown.code).toBe(0);
+    expect(unknown.stderr).toContain("HOLDFAST_PROT is not a setting (did you mean HOLDFAST_PORT?)");
   });
 
   it("shows the configuration with secrets masked", async () => {

@@ -87,15 +87,21 @@ describe("loadConfig", () => {
     expect(refusal({})).not.toContain("hunter2");
   });
 
-  it("refuses unknown names and suggests the nearest", () => {
+  it("warns of unknown variables, which may not be meant for us, and suggests the nearest", () => {
+    const env = { HOLDFAST_PROT: "1", HOLDFAST_SERVICE_HOST: "10.0.0.1", HOLDFAST_TEST_DATABASE: "ours" };
+    expect(loadConfig(env, cwd).warnings).toEqual([
+      "HOLDFAST_PROT is not a setting (did you mean HOLDFAST_PORT?) and is ignored",
+      expect.stringMatching(/^HOLDFAST_SERVICE_HOST is not a setting/),
+    ]);
+  });
+
+  it("refuses unknown names in the file, which is ours alone, and suggests the nearest", () => {
     writeFile({ databse_url: "x", colour: "red" });
-    const message = refusal({ HOLDFAST_PROT: "1", HOLDFAST_TEST_DATABASE: "ours" });
-    expect(message).toContain("HOLDFAST_PROT is not a setting (did you mean HOLDFAST_PORT?)");
+    const message = refusal({});
     expect(message).toContain(
       '"databse_url" in the configuration file is not a setting (did you mean database_url?)',
     );
     expect(message).toMatch(/"colour" in the configuration file is not a setting$/m);
-    expect(message).not.toContain("HOLDFAST_TEST_DATABASE");
   });
 
   it("refuses a file that is no JSON object", () => {

@@ -11,6 +11,8 @@ export type Source = "default" | "file" | "environment";
 export interface LoadedConfig {
   readonly config: Config;
   readonly sources: Readonly<Record<SettingKey, Source>>;
+  /** Variables that look like ours and are none. The environment is not ours alone: platforms add to it by themselves. */
+  readonly warnings: readonly string[];
 }
 
 export interface ConfigRow {
@@ -28,7 +30,7 @@ const keys = Object.keys(settings) as SettingKey[];
 /** Reads every setting once: the environment beats the file, the file beats the default. */
 export function loadConfig(env: Environment, cwd: string): LoadedConfig {
   const file = readConfigFile(env, cwd);
-  const problems = [...unknownVariables(env), ...unknownFileKeys(file)];
+  const problems = unknownFileKeys(file);
   const config: Partial<Record<SettingKey, unknown>> = {};
   const sources = {} as Record<SettingKey, Source>;
 
@@ -48,7 +50,7 @@ export function loadConfig(env: Environment, cwd: string): LoadedConfig {
   }
 
   if (problems.length > 0) throw invalid(problems);
-  return { config: config as Config, sources };
+  return { config: config as Config, sources, warnings: unknownVariables(env) };
 }
 
 /** What is in force and where it comes from, fit to be shown: secrets are masked. */
@@ -96,7 +98,7 @@ function unknownVariables(env: Environment): string[] {
   const known = new Set([configFileVariable, ...keys.map(environmentName)]);
   return Object.keys(env)
     .filter((name) => name.startsWith(prefix) && !name.startsWith(`${prefix}TEST_`) && !known.has(name))
-    .map((name) => `${name} is not a setting${didYouMean(name, known)}`);
+    .map((name) => `${name} is not a setting${didYouMean(name, known)} and is ignored`);
 }
 
 function unknownFileKeys(file: Readonly<Record<string, unknown>>): string[] {
