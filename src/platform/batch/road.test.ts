@@ -115,12 +115,6 @@ describe("the road", () => {
     expect(answered).toBe(35);
     await expect(road.submit({ id: "late", add: 1 })).rejects.toMatchObject({ code: "platform.stopping" });
   });
-
-  it("says that something was committed before it answers", async () => {
-    let committed = false;
-    const road = roadOf({ observer: { committed: () => (committed = true) } });
-    await road.submit({ id: "a", add: 1 }).then(() => expect(committed).toBe(true));
-  });
 });
 
 describe("a command that cannot be carried out", () => {

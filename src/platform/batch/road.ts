@@ -17,8 +17,6 @@ export interface RoadObserver<Command> {
   rollback?(error: unknown): void;
   /** One command alone could not be carried out: no refusal, but a defect. It was answered 500. */
   poison?(command: Command, error: unknown): void;
-  /** Something was committed, so others may have something to read. */
-  committed?(): void;
 }
 
 export interface RoadOptions<Command, Reply> {
@@ -76,7 +74,6 @@ export class Road<Command, Reply> {
       return this.bisect(letters, error);
     }
     this.options.observer?.batch?.(letters.length, (performance.now() - started) / 1_000);
-    this.options.observer?.committed?.();
     letters.forEach((letter, i) => {
       letter.resolve(replies[i]!);
     });

@@ -35,7 +35,7 @@ export function inventoryMetrics(registry: Registry, totals: () => Promise<Stock
   );
   const lockHeld = histogram(
     "inventory_lock_held_duration_seconds",
-    "Time from a batch's start to its commit.",
+    "Time from a batch's start to its commit; its locks are held for no longer than that.",
   );
   const lockTimeouts = counter(
     "inventory_lock_timeout_total",

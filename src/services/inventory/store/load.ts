@@ -41,13 +41,13 @@ export async function loadBook(
   const keys = wanted.keys.values();
   const listed = skusOfProducts.map(({ sku }) => sku);
   const identified = performance.now();
-  observer?.identified((identified - started) / 1_000);
+  if (wanted.reservations.length > 0) observer?.identified((identified - started) / 1_000);
   const [stock, stockOfProducts, mark] = await Promise.all([
     keys.length > 0 ? tx.read<StockRecord>(lockStock, columns(keys, ["sku", "store_id"])) : [],
     wanted.products.length > 0 ? tx.read<StockRecord>(lockStockOfSkus, [[...wanted.skus, ...listed]]) : [],
     log.mark(tx),
   ]);
-  observer?.locked((performance.now() - identified) / 1_000);
+  if (stock.length > 0) observer?.locked((performance.now() - identified) / 1_000);
 
   const strangers = stock.length < keys.length ? missing(keys, stock) : [];
   const skus = await readSome<KnownSku>(tx, findSkus, strangers);

@@ -130,6 +130,7 @@ const insertAdjustments: Statement = {
 };
 const upsertSkus: Statement = {
   name: "inventory_upsert_skus",
+  // Only whoever follows the catalogue writes here, and the lock of its cursor lets one do so at a time.
   text: `insert into inventory.skus (sku, product_id, listed)
          select * from unnest($1::text[], $2::text[], $3::boolean[])
          on conflict (sku) do update set product_id = excluded.product_id, listed = excluded.listed`,
