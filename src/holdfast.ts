@@ -123,13 +123,14 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
     async confirm(id) {
       return inventory().submit({ type: "ConfirmReservation", reservation_id: checkId(id) });
     },
-    async commit(id, { lines, key = randomUUID() } = {}) {
-      const part = lines === undefined ? {} : { lines: checkLines(lines) };
+    async commit(id, { lines, key } = {}) {
+      const part = lines === undefined ? {} : { lines: checkLines(lines), key: randomUUID() };
+      const named = key === undefined ? {} : { key: checkId(key) };
       return inventory().submit({
         type: "CommitReservation",
         reservation_id: checkId(id),
-        key: checkId(key),
         ...part,
+        ...named,
       });
     },
     async release(id, reason = "cancelled") {

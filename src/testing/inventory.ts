@@ -413,8 +413,8 @@ export function release(reservation_id: string, reason = "cancelled"): ReleaseRe
   return { type: "ReleaseReservation", reservation_id, reason };
 }
 
-export function extend(reservation_id: string, ttl_seconds: number): ExtendReservation {
-  return { type: "ExtendReservation", reservation_id, ttl_seconds };
+export function extend(reservation_id: string, ttl_seconds: number, key?: string): ExtendReservation {
+  return { type: "ExtendReservation", reservation_id, ttl_seconds, ...(key === undefined ? {} : { key }) };
 }
 
 export function expire(limit = 500): ExpireReservations {

@@ -43,7 +43,7 @@ export interface Reservation {
   readonly expires_at: Date | null;
   readonly created_at: Date;
   readonly updated_at: Date;
-  /** The keys of the commits and extensions so far: each is carried out once. */
+  /** The keys of the commits and extensions so far, each with what it was used for, behind a space. */
   readonly keys: readonly string[];
   /** Where in the log its story stands. */
   readonly positions: readonly number[];
@@ -79,8 +79,8 @@ export interface CommitReservation {
   readonly reservation_id: string;
   /** Absent: all that is left. */
   readonly lines?: readonly Line[];
-  /** Names a partial commit, so that it happens once however often it is sent. */
-  readonly key: string;
+  /** Names this commit, so that it happens once however often it is sent; a part needs one. */
+  readonly key?: string;
 }
 
 export interface ReleaseReservation {
@@ -194,7 +194,7 @@ export type InventoryEvent<L extends Line = Line> =
     }
   | {
       type: "InventoryCommitted";
-      data: OfReservation & { lines: readonly L[]; key: string; complete: boolean };
+      data: OfReservation & { lines: readonly L[]; key: string | null; complete: boolean };
     }
   | {
       type: "InventoryAdjusted";
@@ -230,6 +230,7 @@ export const inventoryProblems = {
   "inventory.below_reserved": { status: 409, title: "That would cut below what is reserved" },
   "inventory.adjustment_conflict": { status: 409, title: "This id was used for another adjustment" },
   "inventory.version_mismatch": { status: 412, title: "The stock has changed in the meantime" },
+  "inventory.key_reused": { status: 422, title: "This Idempotency-Key was used for something else" },
   "inventory.quantity_overflow": { status: 422, title: "The quantity is larger than can be kept" },
 } as const satisfies ProblemTable;
 

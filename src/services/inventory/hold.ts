@@ -12,8 +12,8 @@ import type {
   ReserveStock,
   ShortLine,
 } from "./contract.ts";
-import { closed, insufficient, notFound, short, tooMuch, unknownSku } from "./refusal.ts";
-import { isOpen, isOverdue, remainingLines } from "./reservation.ts";
+import { closed, insufficient, keyReused, notFound, short, tooMuch, unknownSku } from "./refusal.ts";
+import { commitOf, extension, isOpen, isOverdue, remainingLines, useOf } from "./reservation.ts";
 import { keyOf, mergeLines } from "./stock.ts";
 
 type Decided = Decision<InventoryEvent, InventoryRefusal>;
@@ -112,7 +112,15 @@ export function confirm(book: StockBook, command: ConfirmReservation): Decided {
 export function commit(book: StockBook, command: CommitReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
-  if (reservation.keys.includes(command.key)) return accept();
+  const { key = null } = command;
+  const earlier = key === null ? undefined : useOf(reservation, key);
+  if (key !== null && earlier !== undefined) {
+    const same =
+      command.lines === undefined
+        ? reservation.status === "committed"
+        : earlier === commitOf(mergeLines(command.lines));
+    return same ? accept() : refuse(keyReused(key));
+  }
   if (reservation.status === "committed" && command.lines === undefined) return accept();
   if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
 
@@ -132,7 +140,7 @@ export function commit(book: StockBook, command: CommitReservation): Decided {
   const complete = sum(lines) === sum(left);
   return accept({
     type: "InventoryCommitted",
-    data: { ...identityOf(reservation), lines, key: command.key, complete },
+    data: { ...identityOf(reservation), lines, key, complete },
   });
 }
 
@@ -153,10 +161,13 @@ export function release(book: StockBook, command: ReleaseReservation): Decided {
 export function extend(book: StockBook, command: ExtendReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
-  if (command.key !== undefined && reservation.keys.includes(command.key)) return accept();
+  const { ttl_seconds, key = null } = command;
+  const earlier = key === null ? undefined : useOf(reservation, key);
+  if (key !== null && earlier !== undefined) {
+    return earlier === extension ? accept() : refuse(keyReused(key));
+  }
   if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
   if (reservation.status === "confirmed") return accept(); // it expires no more
-  const { ttl_seconds, key = null } = command;
   const expires_at = after(book.now, ttl_seconds);
   if (reservation.expires_at?.getTime() === expires_at.getTime()) return accept();
   return accept({ type: "InventoryExtended", data: { ...identityOf(reservation), expires_at, key } });

@@ -43,7 +43,7 @@ interface Hold {
   wants: Quantities;
   shipped: Quantities;
   until: number;
-  parcels: string[];
+  parcels: Record<string, string>;
   refusal: string;
 }
 
@@ -73,7 +73,7 @@ class Model {
       case "ConfirmReservation":
         return this.confirm(command.reservation_id);
       case "CommitReservation":
-        return this.ship(command.reservation_id, command.lines, command.key);
+        return this.ship(command.reservation_id, command.lines, command.key!);
       case "ReleaseReservation":
         return this.release(command.reservation_id);
       case "ExtendReservation":
@@ -138,7 +138,11 @@ class Model {
   private ship(id: string, lines: readonly Line[] | undefined, key: string): string {
     const hold = this.holds[id];
     if (hold === undefined) return "inventory.reservation_not_found";
-    if (hold.parcels.includes(key)) return hold.status;
+    const said = hold.parcels[key];
+    if (said !== undefined) {
+      const same = lines === undefined ? hold.status === "committed" : said === spelled(total(lines));
+      return same ? hold.status : "inventory.key_reused";
+    }
     if (hold.status === "committed" && lines === undefined) return "committed";
     if (!this.isAlive(hold)) return "inventory.reservation_closed";
     const parcel = lines === undefined ? this.owed(hold) : total(lines);
@@ -150,7 +154,7 @@ class Model {
       hold.shipped[place] = (hold.shipped[place] ?? 0) + quantity;
     }
     this.move(Object.keys(parcel));
-    hold.parcels.push(key);
+    hold.parcels[key] = spelled(parcel);
     if (Object.keys(this.owed(hold)).length === 0) hold.status = "committed";
     return hold.status;
   }
@@ -285,7 +289,7 @@ class Model {
   }
 
   private newHold(id: string, hold: Partial<Hold>): Hold {
-    const empty = { wants: {}, shipped: {}, until: 0, parcels: [], refusal: "" };
+    const empty = { wants: {}, shipped: {}, until: 0, parcels: {}, refusal: "" };
     return { id, batch: this.batch, status: "held", ...empty, ...hold };
   }
 
@@ -345,7 +349,7 @@ function holdsInWords(reservations: Iterable<Reservation>): Record<string, objec
           status,
           wants: total(lines),
           shipped: total(shipped.map((line) => ({ ...line, quantity: line.quantity_committed }))),
-          parcels: keys,
+          parcels: keys.map((entry) => entry.split(" ")[0]),
           refusal: refusal?.code ?? "",
         },
       ];
@@ -357,7 +361,7 @@ function modelHolds({ holds }: Model): Record<string, object> {
   return Object.fromEntries(
     Object.values(holds).map(({ id, status, wants, shipped, parcels, refusal }) => [
       id,
-      { status, wants, shipped, parcels, refusal },
+      { status, wants, shipped, parcels: Object.keys(parcels), refusal },
     ]),
   );
 }

@@ -33,6 +33,13 @@ export function notFound(id: string): InventoryRefusal {
   return { code: "inventory.reservation_not_found", detail: `There is no reservation ${id}.` };
 }
 
+export function keyReused(key: string): InventoryRefusal {
+  return {
+    code: "inventory.key_reused",
+    detail: `The key ${key} was sent with another request for this reservation; choose a new one.`,
+  };
+}
+
 export function closed(reservation: Reservation, now: Date): InventoryRefusal {
   const status = isOverdue(reservation, now) ? "expired" : reservation.status;
   const why = reservation.reason === null || reservation.reason === status ? "" : ` (${reservation.reason})`;

@@ -391,7 +391,7 @@ describe("committing", () => {
       .when(commit("r1", { MUG: 2 }))
       .then(committed("r1", { MUG: 2 }, { complete: false }))
       .leaving("MUG", { quantity_on_hand: 8, quantity_reserved: 3, quantity_available: 5 })
-      .leavingReservation("r1", { status: "held", keys: ["parcel-1"] });
+      .leavingReservation("r1", { status: "held", keys: ['parcel-1 commit ["main","MUG",2]'] });
   });
 
   it("ends with the part that is the last", () => {
@@ -414,16 +414,35 @@ describe("committing", () => {
       .leaving("MUG", { quantity_on_hand: 8 });
   });
 
-  it("does nothing under a key that is known, whatever it says, even after the end", () => {
-    given(...held, committed("r1", { MUG: 1 }, { complete: false }))
-      .when(commit("r1", { GHOST: 99 }))
+  it("does nothing under a key that is known for the same, in whatever pieces it comes, even after the end", () => {
+    given(...held, committed("r1", { MUG: 3 }, { complete: false }))
+      .when(commit("r1", [line("MUG", 1), line("MUG", 2)]))
       .thenNothing();
     given(...held, committed("r1", { MUG: 5, PEN: 2 }))
-      .when(commit("r1", { MUG: 5 }))
+      .when(commit("r1"), commit("r1", { PEN: 2, MUG: 5 }))
       .thenNothing();
     given(...held, committed("r1", { MUG: 1 }, { complete: false }), released("r1", { MUG: 4, PEN: 2 }))
       .when(commit("r1", { MUG: 1 }))
       .thenNothing();
+  });
+
+  it("is refused under a key that was used for something else, whatever else there is to say", () => {
+    const partly = [...held, committed("r1", { MUG: 1 }, { complete: false })];
+    given(...partly)
+      .when(commit("r1", { GHOST: 99 }))
+      .thenRefused("inventory.key_reused");
+    given(...partly)
+      .when(commit("r1"))
+      .thenRefused("inventory.key_reused");
+    given(...partly, released("r1", { MUG: 4, PEN: 2 }))
+      .when(commit("r1", { MUG: 2 }))
+      .thenRefused("inventory.key_reused");
+    given(...held)
+      .when(extend("r1", 60, "k1"), commit("r1", { MUG: 1 }, "k1"), commit("r1", undefined, "k1"))
+      .thenAnswers("held", "inventory.key_reused", "inventory.key_reused");
+    given(...held)
+      .when(commit("r1", { MUG: 1 }, "k1"), extend("r1", 60, "k1"))
+      .thenAnswers("held", "inventory.key_reused");
   });
 
   it("of the whole does nothing once the whole is committed, under any key", () => {

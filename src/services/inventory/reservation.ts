@@ -50,7 +50,7 @@ function changed(base: Reservation, event: ReservationEvent): Partial<Reservatio
     case "InventoryConfirmed":
       return { status: "confirmed", expires_at: null };
     case "InventoryExtended":
-      return { expires_at: event.data.expires_at, keys: withKey(base.keys, event.data.key) };
+      return { expires_at: event.data.expires_at, keys: withKey(base.keys, event.data.key, extension) };
     case "InventoryReleased": {
       const { now, reason, lines } = event.data;
       return now === null
@@ -59,7 +59,10 @@ function changed(base: Reservation, event: ReservationEvent): Partial<Reservatio
     }
     case "InventoryCommitted": {
       const { lines, key, complete } = event.data;
-      const rest = { lines: committedLines(base.lines, lines), keys: withKey(base.keys, key) };
+      const rest = {
+        lines: committedLines(base.lines, lines),
+        keys: withKey(base.keys, key, commitOf(lines)),
+      };
       return complete ? { ...rest, status: "committed", expires_at: null } : rest;
     }
   }
@@ -81,8 +84,21 @@ function unborn(event: ReservationEvent, at: Date): Reservation {
   };
 }
 
-function withKey(keys: readonly string[], key: string | null): readonly string[] {
-  return key === null ? keys : [...keys, key];
+/** What a key can have been used for. */
+export const extension = "extension";
+
+export function commitOf(lines: readonly Line[]): string {
+  const parts = lines.map(({ store_id, sku, quantity }) => JSON.stringify([store_id, sku, quantity]));
+  return `commit ${parts.sort().join()}`;
+}
+
+/** What a key was used for; undefined when it is new. Keys hold no space. */
+export function useOf({ keys }: Reservation, key: string): string | undefined {
+  return keys.find((entry) => entry.startsWith(`${key} `))?.slice(key.length + 1);
+}
+
+function withKey(keys: readonly string[], key: string | null, use: string): readonly string[] {
+  return key === null ? keys : [...keys, `${key} ${use}`];
 }
 
 function withPosition(positions: readonly number[], position: number): readonly number[] {

@@ -117,7 +117,7 @@ export function registerReservationRoutes(app: HttpServer, inventory: Inventory)
         summary: "Take the stock: it has left the store",
         description:
           "Without lines, all that the reservation still holds. With lines, a part; an Idempotency-Key makes sending " +
-          "the same part again safe.",
+          "the same part again safe, and with another part it is refused.",
         params: reservationParams,
         headers: IdempotencyKey,
         body: CommitBody,
@@ -125,11 +125,14 @@ export function registerReservationRoutes(app: HttpServer, inventory: Inventory)
       },
     },
     async (request, reply) => {
+      const { lines } = request.body;
+      // A part needs a name even if the client gives none: the batch that carries it out may have to be run again.
+      const key = request.headers["idempotency-key"] ?? (lines === undefined ? undefined : randomUUID());
       const answer = await inventory.submit({
         type: "CommitReservation",
         reservation_id: request.params.id,
-        key: request.headers["idempotency-key"] ?? randomUUID(),
-        ...request.body,
+        ...(key === undefined ? {} : { key }),
+        ...(lines === undefined ? {} : { lines }),
         traceparent: request.trace.traceparent,
       });
       return sendReservation(reply, answer, 200);

@@ -550,6 +550,8 @@ describe("a request whose answer was lost is sent again and", () => {
     const lost = await extend("first");
     expect(await extend("first")).toMatchObject({ status: 200, body: lost.body });
     expect((await extend("second")).body.expires_at > lost.body.expires_at).toBe(true);
+    const commit = shop.post(`${reservationPath(id)}/commit`, undefined, { "idempotency-key": "first" });
+    expect(await commit).toMatchObject({ status: 422, body: { code: "inventory.key_reused" } });
   });
 
   it("counts once with If-Match although somebody has sold since", async () => {
