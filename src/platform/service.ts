@@ -1,7 +1,26 @@
 import { fileURLToPath } from "node:url";
+import type { Subscription } from "./bus/port.ts";
+import type { Probe } from "./http/health.ts";
 import type { HttpServer } from "./http/server.ts";
 import type { MigrationSet } from "./postgres/migrate.ts";
+import type { Pool } from "./postgres/pool.ts";
 import type { Reader } from "./postgres/statement.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import type { Registry } from "./telemetry/metrics.ts";
+import type { Tracer } from "./telemetry/tracer.ts";
+
+/** What every service is given to work with. */
+export interface ServiceOptions {
+  /** For the road and for consumers. */
+  readonly pool: Pool;
+  /** For questions. */
+  readonly reads: Pool;
+  /** Commands that may wait; one more is refused. */
+  readonly maxWaiting: number;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  readonly tracer: Tracer;
+}
 
 /** One line of what `holdfast verify` prints. */
 export interface Finding {
@@ -15,7 +34,11 @@ export interface Finding {
 /** What every service offers to the composition root. */
 export interface Service {
   readonly name: string;
-  /** Begins what a service does by itself: following events, sweeping. */
+  /** What it listens to; the engine puts it on the bus. */
+  readonly subscription?: Subscription;
+  /** What `/health` asks of it, beside the database. */
+  readonly probes?: readonly Probe[];
+  /** Begins what a service does by itself: sweeping, charging, shipping. */
   start(): void;
   /** Answers what was accepted, then ends. */
   stop(): Promise<void>;

@@ -9,6 +9,8 @@ export interface EventRecord {
   readonly subject: string;
   readonly data: object;
   readonly traceparent?: string;
+  /** The id of the event that led to it. */
+  readonly cause?: string;
 }
 
 /** The database's clock, and the place where this batch will stand in the log. */

@@ -1,0 +1,101 @@
+import type { Transaction } from "../batch/transaction.ts";
+
+/** An event as a consumer gets it, from whichever bus. */
+export interface BusEvent {
+  /** The same event always has the same id: topic, place in the topic's log, index in that place's batch. */
+  readonly id: string;
+  /** The service that wrote it. */
+  readonly topic: string;
+  readonly type: string;
+  readonly subject: string;
+  /** Events of one key arrive in the order in which they were written; an order's events have its id as their key. */
+  readonly key: string;
+  readonly at: Date;
+  readonly data: object;
+  readonly traceparent?: string;
+  /** The id of the event that led to this one. */
+  readonly cause?: string;
+}
+
+/** What became of a batch, told once it is durable. */
+export type AfterCommit = () => void;
+
+/** A service's part in the flow: what it listens to, and what it does about it. */
+export interface Subscription {
+  /** The consumer group, named like the service and kept in its schema. Processes that share it share the work. */
+  readonly group: string;
+  /** Topic → the types of its events that are handled; all others are passed over. */
+  readonly topics: Readonly<Record<string, readonly string[]>>;
+  /** Whether later events of a key wait while an earlier one is tried again or set aside, or go on without it. */
+  readonly afterFailure: "wait" | "follow";
+  /**
+   * Carries out a batch in the transaction that moves the cursors: done once, or not at all. It may see an event again
+   * after a replay, and events of different topics in any order, and must come out right all the same.
+   */
+  handle(tx: Transaction, events: readonly BusEvent[]): Promise<AfterCommit | undefined>;
+}
+
+/** How far a group has come in a topic. */
+export interface ConsumerState {
+  readonly group: string;
+  readonly topic: string;
+  readonly position: number;
+  /** Batches of the log that are not yet handled. */
+  readonly lag: number;
+  /** How long the oldest of them has been waiting; 0 when there is none. */
+  readonly lag_seconds: number;
+  /** Events that failed and are tried again. */
+  readonly retrying: number;
+  /** Events that were given up on. */
+  readonly dead: number;
+}
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly group: string;
+  /** `retrying`: tried again by itself; `waiting`: behind an earlier one of its key; `dead`: given up on. */
+  readonly status: "retrying" | "waiting" | "dead";
+  readonly at: Date;
+  /** Null for a command that came over HTTP: its caller was answered 500. */
+  readonly event: BusEvent | null;
+  readonly command: object | null;
+  readonly error: string;
+  readonly attempts: number;
+  readonly next_try_at: Date | null;
+}
+
+export interface DeadLetterFilter {
+  readonly group?: string;
+  readonly status?: DeadLetter["status"];
+}
+
+export interface ReplayStart {
+  readonly position?: number;
+  readonly time?: Date;
+  /** Absent: every topic of the group. */
+  readonly topic?: string;
+}
+
+/**
+ * Carries the services' logs to whoever follows them. What it delivers is durable, in order for each key, and handled
+ * once in effect.
+ */
+export interface Bus {
+  subscribe(subscription: Subscription): void;
+  start(): void;
+  /** Finishes what is under way, then ends. */
+  stop(): Promise<void>;
+  /** Resolves once every group of this process that follows the topic has handled it up to this position. */
+  reached(topic: string, position: number, timeoutMs?: number): Promise<boolean>;
+  consumers(): Promise<ConsumerState[]>;
+  /** From there on once more; in effect nothing happens twice. Answers how many cursors were moved. */
+  replay(group: string, from: ReplayStart): Promise<number>;
+  deadLetters(
+    filter: DeadLetterFilter,
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ items: DeadLetter[]; next: string | null }>;
+  /** False when there is none with this id. */
+  retry(id: string): Promise<boolean>;
+  discard(id: string): Promise<boolean>;
+}
