@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { describeConfig, environmentName, loadConfig } from "./config.ts";
 import { InfrastructureError } from "./errors.ts";
-import { type SettingKey, settings } from "./settings.ts";
+import { Retention, type SettingKey, serviceNames, settings } from "./settings.ts";
 
 let cwd: string;
 beforeEach(() => {
@@ -32,17 +32,26 @@ describe("loadConfig", () => {
     expect(config).toMatchObject({
       host: "127.0.0.1",
       port: 7400,
-      services: ["catalog", "inventory"],
+      services: serviceNames,
       demo: true,
     });
     expect(config.databaseUrl).toBeUndefined();
     expect(new Set(Object.values(sources))).toEqual(new Set(["default"]));
     for (const key of Object.keys(settings) as SettingKey[]) {
       const { schema, default: value } = settings[key];
+      // Not everything prints as it is: a retention is an object of its own.
+      const given = value instanceof Retention ? String(value) : value;
       if (value !== undefined)
-        expect(schema.safeParse(value), key).toMatchObject({ success: true, data: value });
+        expect(schema.safeParse(given), key).toMatchObject({ success: true, data: value });
       expect(schema.description, key).toBeTruthy();
     }
+  });
+
+  it("keeps the logs for days, of each service or of one", () => {
+    const { config } = loadConfig({ HOLDFAST_RETENTION_DAYS: "14, inventory=365" }, cwd);
+    expect(config.retentionDays.daysOf("orders")).toBe(14);
+    expect(config.retentionDays.daysOf("inventory")).toBe(365);
+    expect(refusal({ HOLDFAST_RETENTION_DAYS: "14,stock=3" })).toContain("days such as 30");
   });
 
   it("lets the environment beat the file and the file beat the default", () => {

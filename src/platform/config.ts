@@ -116,6 +116,7 @@ function wrongValue(key: SettingKey, setting: Setting<unknown>, given: unknown):
 function show(setting: Setting<unknown>, value: unknown): string {
   if (value === undefined) return "";
   if (!setting.secret) return String(value);
+  if (!URL.canParse(String(value))) return "***";
   const url = new URL(String(value));
   if (url.password) url.password = "***";
   // Connection parameters may carry a password too (`?password=`), so none is shown.

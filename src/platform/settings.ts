@@ -9,6 +9,37 @@ export interface Setting<Value> {
   readonly secret: boolean;
 }
 
+export const serviceNames = [
+  "catalog",
+  "inventory",
+  "orders",
+  "payments",
+  "fulfillment",
+  "carts",
+  "storefront",
+] as const;
+
+export type ServiceName = (typeof serviceNames)[number];
+
+/** How many days a service's log is kept; 0: for ever. */
+export class Retention {
+  private readonly days: number;
+  private readonly own: ReadonlyMap<string, number>;
+
+  constructor(days: number, own: ReadonlyMap<string, number> = new Map()) {
+    this.days = days;
+    this.own = own;
+  }
+
+  daysOf(service: string): number {
+    return this.own.get(service) ?? this.days;
+  }
+
+  toString(): string {
+    return [this.days, ...[...this.own].map(([service, days]) => `${service}=${days}`)].join();
+  }
+}
+
 export const settings = {
   host: setting(text("an address or host name"), "127.0.0.1", "Address that the HTTP server listens on."),
   port: setting(integer(0, 65_535), 7400, "Port of the HTTP server; 0 takes any free one."),
@@ -18,9 +49,9 @@ export const settings = {
     "PostgreSQL to use. Absent: an embedded one is started in the data directory.",
   ),
   services: setting(
-    listOf("catalog", "inventory"),
-    ["catalog", "inventory"],
-    "Services that this process runs.",
+    listOf(...serviceNames),
+    [...serviceNames],
+    "Services that this process runs; the others run in other processes on the same database.",
   ),
   defaultStore: setting(
     text("1 to 128 characters", 128),
@@ -31,6 +62,92 @@ export const settings = {
     integer(1, 31_536_000),
     900,
     "How long a reservation is held when it does not say so itself.",
+  ),
+  commitOn: setting(
+    oneOf("fulfillment", "payment"),
+    "fulfillment",
+    "When an order's stock is reduced: as it is shipped, or already as it is paid.",
+  ),
+  holdOn: setting(
+    oneOf("cart", "checkout"),
+    "cart",
+    "When a cart's lines are held: as soon as they are in it, or from checkout on.",
+  ),
+  cartHoldSeconds: setting(
+    integer(1, 31_536_000),
+    1_800,
+    "How long a cart is kept, and its lines held, after its last change.",
+  ),
+  pendingSeconds: setting(
+    integer(1, 31_536_000),
+    900,
+    "How long an order waits to hear whether there is stock, before it expires.",
+  ),
+  shippingSeconds: setting(
+    integer(1, 31_536_000),
+    604_800,
+    "How long a paid order waits to be shipped, before it is cancelled and refunded.",
+  ),
+  gateway: setting(
+    oneOf("simulated", "stripe"),
+    "simulated",
+    "Where payments are made; the simulated gateway understands tokens such as tok_ok and tok_declined.",
+  ),
+  gatewayConcurrency: setting(
+    integer(1, 10_000),
+    64,
+    "Calls to the payment gateway that may be under way at once.",
+  ),
+  webhookSecret: secret(
+    text("a secret of at least 16 characters"),
+    "What the simulated gateway signs its webhooks with. Absent: a new one at each start.",
+  ),
+  stripeSecretKey: secret(
+    text("a key such as sk_live_…"),
+    "Stripe's API key; needed with the gateway stripe.",
+  ),
+  stripeWebhookSecret: secret(
+    text("a secret such as whsec_…"),
+    "What Stripe signs its webhooks with; needed with the gateway stripe.",
+  ),
+  stripeUrl: setting(
+    z.url({ protocol: /^https?$/ }).describe("a URL such as https://api.stripe.com"),
+    "https://api.stripe.com",
+    "Where Stripe's API is reached.",
+  ),
+  carrier: setting(
+    oneOf("simulated", "manual"),
+    "simulated",
+    "Who ships: the simulated carrier at once, or you by POST /v1/shipments/{id}/ship.",
+  ),
+  retentionDays: setting(
+    retention(),
+    new Retention(30),
+    "Days that the services' logs are kept, such as `30` or `30,inventory=365`; 0 keeps them for ever.",
+  ),
+  retentionForce: setting(
+    flag(),
+    false,
+    "Drop what is older even if a consumer has not read it. What it misses is said loudly.",
+  ),
+  otlpUrl: optional(
+    z.url({ protocol: /^https?$/ }).describe("a URL such as http://127.0.0.1:4318"),
+    "OpenTelemetry collector that traces are sent to, over OTLP/HTTP. Absent: none are recorded.",
+  ),
+  traceRatio: setting(
+    z
+      .union([
+        z.number(),
+        z
+          .string()
+          .trim()
+          .regex(/^[01](\.\d+)?$/)
+          .transform(Number),
+      ])
+      .pipe(z.number().min(0).max(1))
+      .describe("a number from 0 to 1"),
+    1,
+    "Share of the traces begun here that are recorded.",
   ),
   lowStockThreshold: setting(
     integer(0, 2_147_483_647),
@@ -114,6 +231,21 @@ function listOf<const Name extends string>(...names: Name[]) {
     .pipe(z.array(z.enum(names)).min(1))
     .transform((list) => [...new Set(list)])
     .describe(`a comma-separated list out of ${names.join(", ")}`);
+}
+
+function retention() {
+  const service = serviceNames.join("|");
+  const shape = new RegExp(`^\\d{1,5}(,(${service})=\\d{1,5})*$`);
+  return z
+    .union([z.string(), z.number().transform(String)])
+    .transform((text) => text.replaceAll(" ", ""))
+    .pipe(z.string().regex(shape))
+    .transform((text) => {
+      const [days, ...own] = text.split(",");
+      const pairs = own.map((part) => part.split("=") as [string, string]);
+      return new Retention(Number(days), new Map(pairs.map(([name, value]) => [name, Number(value)])));
+    })
+    .describe("days such as 30, or 30,inventory=365");
 }
 
 function postgresUrl() {
