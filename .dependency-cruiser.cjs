@@ -78,7 +78,7 @@ module.exports = {
       name: "only-the-engine-wires-services",
       comment: "One place knows which services there are.",
       severity: "error",
-      from: { pathNot: ["^src/holdfast\\.ts$", ...testCode] },
+      from: { pathNot: ["^src/engine\\.ts$", ...testCode] },
       to: { path: "^src/services/[^/]+/index\\.ts$" },
     },
     {

@@ -2,6 +2,7 @@ import { cpus } from "node:os";
 import { growth } from "./growth.ts";
 import { hotSku } from "./hot-sku.ts";
 import { http } from "./http.ts";
+import { orders } from "./orders.ts";
 import type { Result } from "./result.ts";
 import { spread } from "./spread.ts";
 
@@ -10,6 +11,7 @@ const benchmarks: Record<string, (say: (message: string) => void) => Promise<Res
   spread,
   http,
   growth,
+  orders,
 };
 
 const args = process.argv.slice(2);

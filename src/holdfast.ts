@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { createEngine, type EngineOptions, engineMigrations } from "./engine.ts";
 import { checker } from "./input.ts";
 import { rehearse } from "./platform/batch/rehearsal.ts";
+import type { Bus } from "./platform/bus/port.ts";
 import { migrate } from "./platform/postgres/migrate.ts";
-import { createPool } from "./platform/postgres/pool.ts";
 import { untilReachable } from "./platform/postgres/reachable.ts";
 import type { Service } from "./platform/service.ts";
-import { createLogger, type Logger } from "./platform/telemetry/logger.ts";
-import { createRegistry, type Registry } from "./platform/telemetry/metrics.ts";
+import type { ServiceName } from "./platform/settings.ts";
+import { createLogger } from "./platform/telemetry/logger.ts";
 import { type ProductContent, ProductId, PutProductBody } from "./services/catalog/contract.ts";
 import { type CatalogReply, handleCatalog } from "./services/catalog/handle.ts";
-import { type CatalogService, catalogMigrations, catalogService } from "./services/catalog/index.ts";
 import {
   AdjustBody,
   ClientId,
@@ -25,23 +25,15 @@ import {
   type StockKey,
   type StockRecord,
 } from "./services/inventory/contract.ts";
-import { type InventoryService, inventoryMigrations, inventoryService } from "./services/inventory/index.ts";
+import {
+  CreateOrderBody,
+  type CreateOrderInput,
+  type Order,
+  type OrderReply,
+} from "./services/orders/contract.ts";
+import { hasEnded } from "./services/orders/order.ts";
 
-export type ServiceName = "catalog" | "inventory";
-
-export interface HoldfastOptions {
-  /** PostgreSQL 15 or newer. Its schemas `catalog` and `inventory` are created and kept up to date. */
-  readonly databaseUrl: string;
-  readonly services?: readonly ServiceName[];
-  /** Where a new SKU's stock record is opened. */
-  readonly defaultStore?: string;
-  readonly holdTtlSeconds?: number;
-  readonly lowStockThreshold?: number;
-  /** Commands that may wait for one service; one more is refused. */
-  readonly mailboxDepth?: number;
-  readonly logger?: Logger;
-  readonly registry?: Registry;
-}
+export type HoldfastOptions = EngineOptions;
 
 export type ReservationReply = InventoryReply<"ReserveStock">;
 
@@ -68,12 +60,20 @@ export interface Holdfast {
     quantity_on_hand: number,
     change: Change & { expected_version?: number },
   ): Promise<InventoryReply<"CountStock">>;
+  /** `request_id` names the order for ever: placed again, it is the same order. What becomes of it comes later. */
+  placeOrder(request_id: string, order: CreateOrderInput): Promise<OrderReply>;
+  /** The order as it ended, or undefined when it has not within this time. */
+  orderEnded(order: Order, timeoutSeconds: number): Promise<Order | undefined>;
+  cancelOrder(id: string, reason?: string): Promise<OrderReply>;
+  order(id: string): Promise<Order | undefined>;
   stock(key: StockKey, at?: Date): Promise<StockRecord | undefined>;
   reservation(id: string): Promise<Reservation | undefined>;
   /** What the same calls would answer as things stand now, each after the ones before it; nothing is changed. */
   readonly rehearsal: Rehearsal;
   /** The services that run here; the server puts HTTP before them. */
   readonly services: readonly Service[];
+  /** What joins them: lag, replay, dead letters. */
+  readonly bus: Bus;
   /** Answers what was accepted, then lets go of the database. */
   close(): Promise<void>;
 }
@@ -94,25 +94,22 @@ export type ProductInput = Omit<ProductContent, "skus"> & {
   skus: readonly (Omit<ProductContent["skus"][number], "policy"> & { policy?: "hold" })[];
 };
 
-/** What the engine keeps in its database. */
-export const engineMigrations = [...catalogMigrations, ...inventoryMigrations];
-
-const roadConnections = 6;
-const readConnections = 6;
-
 export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast> {
   const { databaseUrl, logger = createLogger("warn") } = options;
   await untilReachable(databaseUrl, (message) => logger.warn(message));
   await migrate(databaseUrl, engineMigrations);
 
-  const { pool, shop, stock, services, disconnect } = createServices({ ...options, logger });
-  for (const service of services) service.start();
+  const engine = createEngine({ ...options, logger });
+  const { pool, parts, bus, services } = engine;
+  engine.start();
 
-  const inventory = () => running(stock, "inventory").inventory;
-  const catalog = () => running(shop, "catalog").catalog;
+  const inventory = () => running(parts.inventory, "inventory").inventory;
+  const catalog = () => running(parts.catalog, "catalog").catalog;
+  const orders = () => running(parts.orders, "orders").orders;
 
   return {
     services,
+    bus,
     async putProduct(id, content) {
       return catalog().put(checkProductId(id), checkProduct(withPolicies(content)));
     },
@@ -154,6 +151,10 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
       const version = expected_version === undefined ? {} : { expected_version };
       return inventory().submit({ type: "CountStock", ...checkKey(key), ...body, actor, force, ...version });
     },
+    placeOrder: async (request_id, order) => orders().create(checkId(request_id), checkOrder(order)),
+    orderEnded: async (order, timeoutSeconds) => orders().until(order, hasEnded, timeoutSeconds),
+    cancelOrder: async (id, reason = "cancelled") => orders().cancel(checkId(id), checkReason(reason)),
+    order: async (id) => orders().order(checkId(id)),
     stock: async (key, at) => inventory().stock(checkKey(key), at),
     reservation: async (id) => inventory().reservation(checkId(id)),
     rehearsal: {
@@ -180,47 +181,7 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
           })),
         ),
     },
-    async close() {
-      for (const service of services) await service.stop();
-      await disconnect();
-    },
-  };
-}
-
-/** The services on their connections, not started: whoever only looks at a database needs no more. */
-export function createServices(options: HoldfastOptions) {
-  const {
-    databaseUrl,
-    services: wanted = ["catalog", "inventory"],
-    defaultStore = "main",
-    holdTtlSeconds = 900,
-    lowStockThreshold = 5,
-    mailboxDepth = 20_000,
-    logger = createLogger("warn"),
-    registry = createRegistry(),
-  } = options;
-  // Readers have connections of their own: however many there are, the road never waits for one.
-  const pool = createPool(databaseUrl, { max: roadConnections, name: "holdfast" });
-  const reads = createPool(databaseUrl, { max: readConnections, name: "holdfast reads" });
-  const common = { pool, reads, maxWaiting: mailboxDepth, logger };
-  const settings = {
-    default_store: defaultStore,
-    hold_ttl_seconds: holdTtlSeconds,
-    low_stock_threshold: lowStockThreshold,
-  };
-  const stock = wanted.includes("inventory")
-    ? inventoryService({ ...common, settings, registry })
-    : undefined;
-  const followed = async (position: number) => stock?.catalogFollower.reached(position);
-  const shop = wanted.includes("catalog") ? catalogService({ ...common, followed }) : undefined;
-  return {
-    pool,
-    shop,
-    stock,
-    services: [shop, stock].filter(
-      (service): service is CatalogService | InventoryService => service !== undefined,
-    ),
-    disconnect: () => Promise.all([pool.end(), reads.end()]),
+    close: () => engine.close(),
   };
 }
 
@@ -236,6 +197,7 @@ const checkReserve = checker(ReserveBody);
 const checkExtend = checker(ExtendBody);
 const checkAdjust = checker(AdjustBody);
 const checkCount = checker(CountBody);
+const checkOrder = checker(CreateOrderBody);
 const checkProductId = checker(ProductId);
 const checkProduct = checker(PutProductBody);
 

@@ -13,3 +13,10 @@ export type {
   StockKey,
   StockRecord,
 } from "./services/inventory/contract.ts";
+export type {
+  CreateOrderInput,
+  Order,
+  OrderLine,
+  OrderReply,
+  OrderStatus,
+} from "./services/orders/contract.ts";

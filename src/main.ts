@@ -2,14 +2,18 @@ import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import { lastUnitSku, loadDemo } from "./demo.ts";
+import { engineMigrations } from "./engine.ts";
 import { type Greeting, greet, greetShortly, urlOf } from "./greeting.ts";
-import { createHoldfast, engineMigrations } from "./holdfast.ts";
+import { createHoldfast, type Holdfast } from "./holdfast.ts";
+import { busProbe } from "./platform/bus/probe.ts";
+import { registerBusRoutes } from "./platform/bus/routes.ts";
 import type { Config } from "./platform/config.ts";
 import { InfrastructureError } from "./platform/errors.ts";
 import { apiKeyMigrations, countActiveKeys } from "./platform/http/api-keys.ts";
 import { assertMayListen } from "./platform/http/auth.ts";
 import type { Probe } from "./platform/http/health.ts";
 import { Keyring } from "./platform/http/keyring.ts";
+import { traceRequests } from "./platform/http/request-context.ts";
 import { createHttpServer, type HttpServer } from "./platform/http/server.ts";
 import { registerEventRoutes } from "./platform/log/routes.ts";
 import { claimDatabase } from "./platform/postgres/claim.ts";
@@ -17,9 +21,11 @@ import { startEmbeddedPostgres } from "./platform/postgres/embedded/index.ts";
 import { codeOf } from "./platform/postgres/errors.ts";
 import { migrate } from "./platform/postgres/migrate.ts";
 import { createPool, type Pool } from "./platform/postgres/pool.ts";
-import { readerOf } from "./platform/postgres/statement.ts";
+import { type Reader, readerOf } from "./platform/postgres/statement.ts";
+import { serviceNames } from "./platform/settings.ts";
 import { createLogger, type Logger } from "./platform/telemetry/logger.ts";
 import { createRegistry } from "./platform/telemetry/metrics.ts";
+import { createTracer, type ExportingTracer } from "./platform/telemetry/tracer.ts";
 import { exitAfter, untilToldToStop } from "./shutdown.ts";
 
 export const version: string = JSON.parse(
@@ -37,11 +43,14 @@ export async function runServer(config: Config): Promise<never> {
   return exitAfter(stop, await told, logger);
 }
 
+export interface RunningServer {
+  readonly greeting: Greeting;
+  readonly databaseUrl: string;
+  stop(): Promise<void>;
+}
+
 /** Puts everything together. What was opened is closed in the opposite order, also when a later part does not start. */
-async function startServer(
-  config: Config,
-  logger: Logger,
-): Promise<{ greeting: Greeting; stop: () => Promise<void> }> {
+export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const opened: (() => Promise<unknown>)[] = [];
   const stop = async () => {
     for (const close of opened.splice(0).reverse()) await close();
@@ -49,7 +58,14 @@ async function startServer(
   try {
     const databaseUrl = config.databaseUrl ?? (await openEmbedded(config, logger, opened));
     const registry = createRegistry();
-    const engine = await createHoldfast({ ...config, databaseUrl, logger, registry });
+    const tracer = await openTracer(config, logger, opened);
+    const engine = await createHoldfast({
+      ...config,
+      databaseUrl,
+      logger,
+      registry,
+      ...(tracer === undefined ? {} : { tracer }),
+    });
     opened.push(engine.close);
 
     await migrate(databaseUrl, [apiKeyMigrations]);
@@ -60,7 +76,7 @@ async function startServer(
     opened.push(async () => keys.close());
 
     const isOurs = config.databaseUrl === undefined;
-    const isWhole = ["catalog", "inventory"].every((name) => engine.services.some((s) => s.name === name));
+    const isWhole = engine.services.length === serviceNames.length;
     if (config.demo && isOurs && isWhole) await loadDemo(engine, readerOf(pool), config.defaultStore);
 
     const app = await createHttpServer({
@@ -69,15 +85,15 @@ async function startServer(
       keys,
       logger,
       registry,
-      probes: [databaseProbe(pool)],
+      probes: [
+        databaseProbe(pool),
+        busProbe(engine.bus),
+        ...engine.services.flatMap(({ probes = [] }) => probes),
+      ],
     });
     opened.push(() => closeHttp(app));
-    for (const service of engine.services) service.registerRoutes(app);
-    registerEventRoutes(
-      app,
-      readerOf(pool),
-      engine.services.map(({ name }) => name),
-    );
+    if (tracer !== undefined) traceRequests(app, tracer);
+    registerRoutes(app, engine, readerOf(pool));
     await listen(app, config);
 
     const lastUnit = { store_id: config.defaultStore, sku: lastUnitSku };
@@ -87,11 +103,29 @@ async function startServer(
       needsKey: keys.required,
       lastUnit: isWhole ? await engine.stock(lastUnit) : undefined,
     };
-    return { greeting, stop };
+    return { greeting, databaseUrl, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+function registerRoutes(app: HttpServer, { services, bus }: Holdfast, database: Reader): void {
+  for (const service of services) service.registerRoutes(app);
+  // All logs are in this database, whichever process writes them.
+  registerEventRoutes(app, database, serviceNames);
+  registerBusRoutes(app, bus);
+}
+
+async function openTracer(
+  { otlpUrl, traceRatio }: Config,
+  logger: Logger,
+  opened: (() => Promise<unknown>)[],
+): Promise<ExportingTracer | undefined> {
+  if (otlpUrl === undefined) return undefined;
+  const tracer = await createTracer({ url: otlpUrl, serviceName: "holdfast", ratio: traceRatio, logger });
+  opened.push(() => tracer.shutdown());
+  return tracer;
 }
 
 async function openEmbedded(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { engineMigrations } from "../src/holdfast.ts";
+import { engineMigrations } from "../src/engine.ts";
 import { type Transaction, transact } from "../src/platform/batch/transaction.ts";
 import { migrate } from "../src/platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../src/platform/postgres/pool.ts";

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { version } from "../main.ts";
 import { configCommand } from "./config.ts";
+import { demoCommand } from "./demo/command.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import/command.ts";
@@ -14,7 +15,7 @@ import { verifyCommand } from "./verify.ts";
 survivingClosedPipes();
 
 const program = new Command("holdfast")
-  .description("Stock reservations in which the last unit is sold exactly once.")
+  .description("Stock and orders in which the last unit is sold exactly once.")
   .version(version)
   .showHelpAfterError("(`--help` shows what there is)")
   .addHelpText(
@@ -30,6 +31,7 @@ for (const command of [
   exportCommand(),
   verifyCommand(),
   doctorCommand(),
+  demoCommand(),
 ]) {
   program.addCommand(command);
 }

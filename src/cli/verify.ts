@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { createServices } from "../holdfast.ts";
+import { createEngine } from "../engine.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
 import { untilReachable } from "../platform/postgres/reachable.ts";
 import { type Reader, readerOf } from "../platform/postgres/statement.ts";
@@ -18,17 +18,17 @@ export function verifyCommand(): Command {
       "\nExit code 0: all promises hold. 1: at least one is broken; what is broken is listed.",
     )
     .action(async ({ json = false }: { json?: boolean }) => {
-      const findings = await withDatabase(readConfig(), verify);
+      const findings = await withDatabase(readConfig(), verifyDatabase);
       if (json) print(JSON.stringify(findings, undefined, 2));
-      else report(findings);
+      else reportFindings(findings);
       if (findings.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
     });
 }
 
 /** All services look at the same moment. */
-async function verify(databaseUrl: string): Promise<Finding[]> {
+export async function verifyDatabase(databaseUrl: string): Promise<Finding[]> {
   await untilReachable(databaseUrl, note);
-  const { services, disconnect } = createServices({ databaseUrl });
+  const { services, disconnect } = createEngine({ databaseUrl });
   const pool = createPool(databaseUrl, { max: 1, name: "holdfast verify" });
   const progress = showProgress();
   try {
@@ -71,11 +71,13 @@ async function commitsAreDurable(database: Reader): Promise<Finding> {
   };
 }
 
-function report(findings: readonly Finding[]): void {
+/** Answers whether everything holds. */
+export function reportFindings(findings: readonly Finding[]): boolean {
   for (const { check, looked_at, violations } of findings) {
     print(`${violations.length === 0 ? "✓" : "✗"} ${check}\n    ${looked_at}`);
     for (const violation of violations) print(`    ! ${violation}`);
   }
   const broken = findings.filter(({ violations }) => violations.length > 0).length;
   print(broken === 0 ? "\nEverything holds." : `\n${broken} of ${findings.length} checks found violations.`);
+  return broken === 0;
 }

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { Subscription } from "./bus/port.ts";
 import type { Probe } from "./http/health.ts";
 import type { HttpServer } from "./http/server.ts";
+import type { KeptLog } from "./log/retention.ts";
 import type { MigrationSet } from "./postgres/migrate.ts";
 import type { Pool } from "./postgres/pool.ts";
 import type { Reader } from "./postgres/statement.ts";
@@ -36,6 +37,8 @@ export interface Service {
   readonly name: string;
   /** What it listens to; the engine puts it on the bus. */
   readonly subscription?: Subscription;
+  /** What there is to keep beside its log, or to take out of it before a part of it goes. */
+  readonly keeps?: Pick<KeptLog, "snapshot" | "tables">;
   /** What `/health` asks of it, beside the database. */
   readonly probes?: readonly Probe[];
   /** Begins what a service does by itself: sweeping, charging, shipping. */

@@ -9,6 +9,9 @@ export function rehearse<Command, Reply>(
   commands: readonly Command[],
 ): Promise<Reply[]> {
   return transact(pool, (tx) =>
-    handle({ read: (statement, values) => tx.read(statement, values), write() {}, proveBy() {} }, commands),
+    handle(
+      { read: (statement, values) => tx.read(statement, values), write() {}, proveBy() {}, appended() {} },
+      commands,
+    ),
   );
 }

@@ -1,6 +1,7 @@
 import { InfrastructureError } from "../errors.ts";
 import { codeOf, isTransient, uniqueViolation } from "../postgres/errors.ts";
 import type { Pool } from "../postgres/pool.ts";
+import { type StepDescription, type Tracer, untraced } from "../telemetry/tracer.ts";
 import { type Letter, Mailbox } from "./mailbox.ts";
 import { type Transaction, transact } from "./transaction.ts";
 
@@ -30,6 +31,16 @@ export interface RoadOptions<Command, Reply> {
   /** How long a batch is tried again while the database is away. */
   patienceMs?: number;
   observer?: RoadObserver<Command>;
+  /** Shows each command of a trace as a step, named after the service and the command's type. */
+  tracer?: Tracer;
+  service?: string;
+}
+
+/** What a command may have for a trace. */
+interface Traceable {
+  readonly traceparent?: string;
+  readonly type?: string;
+  readonly order_id?: string | null;
 }
 
 /**
@@ -65,22 +76,35 @@ export class Road<Command, Reply> {
 
   private async carry(letters: Letter<Command, Reply>[]): Promise<void> {
     const started = performance.now();
-    const commands = letters.map((letter) => letter.command);
+    const { items: commands, end } = this.beginSteps(letters.map((letter) => letter.command));
     let replies: Reply[];
     try {
       replies = await this.settle(commands);
     } catch (error) {
-      if (isTransient(error)) return rejectAll(letters, unavailable(error));
-      return this.bisect(letters, error);
+      const transient = isTransient(error);
+      // Of a batch that is halved, the halves have steps of their own.
+      if (transient || letters.length === 1) end(error);
+      return transient ? rejectAll(letters, unavailable(error)) : this.bisect(letters, error);
     }
+    end();
     this.options.observer?.batch?.(letters.length, (performance.now() - started) / 1_000);
     letters.forEach((letter, i) => {
       letter.resolve(replies[i]!);
     });
   }
 
+  private beginSteps(commands: readonly Command[]) {
+    const { tracer = untraced, service } = this.options;
+    return tracer.begin(commands as readonly (Command & Traceable)[], (command): StepDescription => {
+      const name = `${service} ${command.type}`;
+      return typeof command.order_id === "string"
+        ? { name, attributes: { order_id: command.order_id } }
+        : { name };
+    });
+  }
+
   /** Runs the batch until it is committed, it is known to be impossible, or patience ends. */
-  private async settle(commands: Command[]): Promise<Reply[]> {
+  private async settle(commands: readonly Command[]): Promise<Reply[]> {
     const giveUpAt = performance.now() + (this.options.patienceMs ?? 20_000);
     let collisions = 0;
     for (let attempt = 0; ; attempt++) {

@@ -8,7 +8,13 @@ export interface Transaction extends Reader {
   write(statement: Statement, values: unknown[]): void;
   /** A read that finds a row exactly if this transaction, whose id in PostgreSQL is `tx`, has been committed. */
   proveBy(tx: string, statement: Statement, values: unknown[]): void;
+  /** The schema's log has got an entry at this position: who follows it is told after the commit. */
+  appended(schema: string, position: number): void;
 }
+
+/** What a pool emits after a commit that appended to logs: how far each of them reaches now. */
+export const appendedEvent = "appended";
+export type Appended = ReadonlyMap<string, number>;
 
 /**
  * Runs `work` in one transaction on one connection and returns what it returned, once that is durable.
@@ -22,6 +28,7 @@ export async function transact<T>(pool: Pool, work: (tx: Transaction) => Promise
     const tx = new OpenTransaction(client);
     const result = await work(tx);
     await tx.commit(pool);
+    if (tx.appendedTo.size > 0) pool.emit(appendedEvent, tx.appendedTo satisfies Appended);
     return result;
   } catch (error) {
     reusable = !isConnectionLoss(error) && (await rollback(client));
@@ -47,6 +54,7 @@ interface Proof {
 }
 
 class OpenTransaction implements Transaction {
+  readonly appendedTo = new Map<string, number>();
   private readonly client: PoolClient;
   private readonly sent: Promise<QueryResult>[] = [];
   private proof: Proof | undefined;
@@ -67,6 +75,10 @@ class OpenTransaction implements Transaction {
 
   proveBy(tx: string, statement: Statement, values: unknown[]): void {
     this.proof = { tx, statement, values };
+  }
+
+  appended(schema: string, position: number): void {
+    this.appendedTo.set(schema, position);
   }
 
   async commit(pool: Pool): Promise<void> {

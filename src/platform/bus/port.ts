@@ -17,7 +17,10 @@ export interface BusEvent {
   readonly cause?: string;
 }
 
-/** What became of a batch, told once it is durable. */
+/**
+ * Called once the batch is durable, for what need not wait for a sweep. A process that dies in between calls it never,
+ * so it must be no more than a shortcut.
+ */
 export type AfterCommit = () => void;
 
 /** A service's part in the flow: what it listens to, and what it does about it. */
@@ -60,6 +63,7 @@ export interface DeadLetter {
   readonly event: BusEvent | null;
   readonly command: object | null;
   readonly error: string;
+  /** Rounds that failed; the tries at once count as the first one. */
   readonly attempts: number;
   readonly next_try_at: Date | null;
 }
@@ -68,6 +72,12 @@ export interface DeadLetterFilter {
   readonly group?: string;
   readonly status?: DeadLetter["status"];
 }
+
+/**
+ * `is_command`: it came over HTTP and its caller was answered, so whether to send it again is for the caller to say.
+ * `is_waiting`: an event of the same key stands before it.
+ */
+export type RetryAnswer = "retrying" | "not_found" | "is_command" | "is_waiting";
 
 export interface ReplayStart {
   readonly position?: number;
@@ -82,6 +92,8 @@ export interface ReplayStart {
  */
 export interface Bus {
   subscribe(subscription: Subscription): void;
+  /** For those who read a topic by themselves: `onGrown` is called when there is more of it. Before `start`. */
+  watch(topic: string, onGrown: () => void): void;
   start(): void;
   /** Finishes what is under way, then ends. */
   stop(): Promise<void>;
@@ -90,12 +102,14 @@ export interface Bus {
   consumers(): Promise<ConsumerState[]>;
   /** From there on once more; in effect nothing happens twice. Answers how many cursors were moved. */
   replay(group: string, from: ReplayStart): Promise<number>;
+  /** By id; `after` is the id of the last one of the page before. */
   deadLetters(
     filter: DeadLetterFilter,
     after: string | undefined,
     limit: number,
   ): Promise<{ items: DeadLetter[]; next: string | null }>;
-  /** False when there is none with this id. */
-  retry(id: string): Promise<boolean>;
+  /** Makes it due now, with all its tries before it. */
+  retry(id: string): Promise<RetryAnswer>;
+  /** Forgets it, and lets go on what waited behind it. False when there is none with this id. */
   discard(id: string): Promise<boolean>;
 }

@@ -21,6 +21,7 @@ beforeAll(async () => {
   keyring = await Keyring.open(pool, log);
   server = await startServer(
     (app) => {
+      app.get("/v1/none", { config: { scope: "none" } }, () => ({ by: "anybody" }));
       for (const scope of scopes) {
         app.get(`/v1/${scope}`, { config: { scope } }, (request) => ({
           by: request.apiKey?.name ?? "anybody",
@@ -47,6 +48,11 @@ describe("API keys", () => {
     await vi.waitUntil(() => keyring.required, { timeout: 5_000 });
     expect((await server.call("/v1/admin")).status).toBe(401);
     expect((await server.call("/v1/admin", bearer(token))).body).toEqual({ by: "root" });
+  });
+
+  it("are not asked for by a route that knows its callers otherwise", async () => {
+    expect(keyring.required).toBe(true);
+    expect(await server.call("/v1/none")).toMatchObject({ status: 200, body: { by: "anybody" } });
   });
 
   it("are stored as a hash, and listed by their prefix", async () => {

@@ -7,8 +7,11 @@ import { permits, type Scope } from "./scopes.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** What an API key must be allowed to do for this route; every route under /v1 declares it. */
-    scope?: Scope;
+    /**
+     * What an API key must be allowed to do for this route; every route under /v1 declares it. `none`: callers have no
+     * key, and the route itself makes sure who they are.
+     */
+    scope?: Scope | "none";
   }
   interface FastifyRequest {
     /** Null while the server is open to everybody. */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
-import type { Probe } from "./health.ts";
+import { Degraded, type Probe } from "./health.ts";
 
 let server: TestServer;
 afterEach(() => server.app.close());
@@ -11,6 +11,7 @@ const down: Probe = {
   name: "database",
   check: () => Promise.reject(Object.assign(new Error("user shop at 10.0.0.7"), { code: "ECONNREFUSED" })),
 };
+const degraded: Probe = { name: "bank", check: async () => new Degraded({ breaker: "open" }) };
 const hanging: Probe = { name: "bus", check: () => new Promise(() => {}) };
 
 describe("health", () => {
@@ -38,9 +39,21 @@ describe("health", () => {
     expect([ready.status, ready.body.code]).toEqual([503, "platform.unavailable"]);
     expect(ready.body.dependencies).toEqual(["database", "bus"]);
     const { status, body } = await server.call("/health");
-    expect([status, body.status]).toEqual([503, "degraded"]);
+    expect([status, body.status]).toEqual([503, "down"]);
     expect(body.dependencies.database).toMatchObject({ status: "down", error: "ECONNREFUSED" });
     expect(body.dependencies.bus).toMatchObject({ status: "down", error: "timeout" });
     expect(JSON.stringify(body)).not.toContain("10.0.0.7");
+  });
+
+  it("stays ready when something is missing whose work is kept for later, and says so", async () => {
+    server = await startServer(() => {}, { probes: [up, degraded] });
+    expect((await server.call("/readyz")).status).toBe(200);
+    const { status, body } = await server.call("/health");
+    expect([status, body.status]).toEqual([200, "degraded"]);
+    expect(body.dependencies.bank).toEqual({
+      status: "degraded",
+      latency_ms: expect.any(Number),
+      details: { breaker: "open" },
+    });
   });
 });

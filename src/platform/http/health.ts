@@ -3,15 +3,26 @@ import { InfrastructureError } from "../errors.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { platformProblems, sendProblem } from "./problem.ts";
 
-/** One dependency: `check` resolves, with details if it has any, when the dependency works. */
+/**
+ * One dependency: `check` resolves, with details if it has any, when the dependency works. With `Degraded` it says that
+ * the dependency does not, but that nobody has to go elsewhere for that: what needs it is kept, and done later.
+ */
 export interface Probe {
   readonly name: string;
   // biome-ignore lint/suspicious/noConfusingVoidType: a probe without details ends without a return.
   check(): Promise<object | void>;
 }
 
+export class Degraded {
+  readonly details: object;
+
+  constructor(details: object) {
+    this.details = details;
+  }
+}
+
 interface DependencyHealth {
-  readonly status: "up" | "down";
+  readonly status: "up" | "degraded" | "down";
   readonly latency_ms: number;
   readonly details?: object;
   readonly error?: string;
@@ -39,8 +50,9 @@ export function registerHealth(app: FastifyInstance, probes: readonly Probe[], r
 
   app.get("/health", async (_request, reply) => {
     const dependencies = await examine(app, probes);
-    const healthy = Object.values(dependencies).every(({ status }) => status === "up");
-    return reply.code(healthy ? 200 : 503).send({ status: healthy ? "ok" : "degraded", dependencies });
+    const statuses = new Set(Object.values(dependencies).map(({ status }) => status));
+    if (statuses.has("down")) return reply.code(503).send({ status: "down", dependencies });
+    return reply.send({ status: statuses.has("degraded") ? "degraded" : "ok", dependencies });
   });
 
   app.get("/metrics", async (_request, reply) => {
@@ -64,6 +76,9 @@ async function examineOne(app: FastifyInstance, probe: Probe): Promise<Dependenc
   const latency = () => Math.round((performance.now() - startedAt) * 10) / 10;
   try {
     const details = await withTimeout(probe.check());
+    if (details instanceof Degraded) {
+      return { status: "degraded", latency_ms: latency(), details: details.details };
+    }
     return { status: "up", latency_ms: latency(), ...(details ? { details } : {}) };
   } catch (error) {
     app.log.warn({ err: error, dependency: probe.name }, "health check failed");

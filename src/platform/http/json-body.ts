@@ -2,13 +2,26 @@ import { isUtf8 } from "node:buffer";
 import type { FastifyInstance } from "fastify";
 import { ProblemError } from "./problem.ts";
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Keeps the body as it was sent, for whoever has to check its signature. */
+    rawBody?: true;
+  }
+  interface FastifyRequest {
+    /** Undefined unless the route asks for it with `config.rawBody`, and for a body that is empty. */
+    rawBody: Buffer | undefined;
+  }
+}
+
 /** Reads JSON bodies strictly; no body at all reads as none, for routes whose body is optional. */
 export function acceptJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser("error", "error");
   app.removeAllContentTypeParsers();
+  app.decorateRequest("rawBody", undefined);
 
   app.addContentTypeParser<Buffer>("application/json", { parseAs: "buffer" }, (request, bytes, done) => {
     if (bytes.length === 0) return done(null, undefined);
+    if (request.routeOptions.config.rawBody) request.rawBody = bytes;
     if (!isUtf8(bytes)) return done(malformed("The body is not UTF-8."));
     const text = bytes.toString("utf8");
     parse(request, text, (error, body) => {

@@ -58,9 +58,13 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
   });
 }
 
-function describe(schema: FastifySchema | undefined, url: string, scope: Scope | undefined): FastifySchema {
+function describe(
+  schema: FastifySchema | undefined,
+  url: string,
+  scope: Scope | "none" | undefined,
+): FastifySchema {
   if (scope === undefined) return { ...schema, hide: true };
-  const note = `Requires an API key with the scope \`${scope}\`.`;
+  const note = scope === "none" ? "Requires no API key." : `Requires an API key with the scope \`${scope}\`.`;
   const problem = {
     description: "A problem document.",
     content: { "application/problem+json": { schema: { $ref: "Problem#" } } },
@@ -69,7 +73,7 @@ function describe(schema: FastifySchema | undefined, url: string, scope: Scope |
     ...schema,
     tags: [url.split("/")[2]!], // what comes behind /v1/
     description: schema?.description ? `${schema.description}\n\n${note}` : note,
-    security: [{ [securityScheme]: [scope] }],
+    security: scope === "none" ? [] : [{ [securityScheme]: [scope] }],
     response: { ...(schema?.response as object), default: problem },
   };
 }

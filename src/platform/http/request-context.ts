@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from "fastify";
 import { continueTrace, type Trace } from "../telemetry/trace.ts";
+import type { RequestTracer } from "../telemetry/tracer.ts";
+import { isApi } from "./routes.ts";
 
 const heldTrace = Symbol("trace");
 
@@ -31,9 +33,29 @@ export function decorateRequests(app: FastifyInstance): void {
   app.decorateRequest(heldTrace, null);
   app.decorateRequest("trace", {
     getter() {
-      const given = this.headers.traceparent;
-      this[heldTrace] ??= continueTrace(typeof given === "string" ? given : undefined);
+      this[heldTrace] ??= continueTrace(givenTraceparent(this));
       return this[heldTrace];
     },
   });
+}
+
+/** Shows each request to the API as a step, above all that it causes; for the routes that are registered from now on. */
+export function traceRequests(app: FastifyInstance, tracer: RequestTracer): void {
+  app.addHook("onRoute", (route) => {
+    if (!isApi(route.url)) return;
+    const begin: onRequestHookHandler = (request, reply, done) => {
+      const step = tracer.serve(givenTraceparent(request), request.method, route.url);
+      request[heldTrace] = step;
+      // Comes in any case, where Fastify's onResponse is left out when the caller goes away first.
+      reply.raw.once("close", () => step.end(reply.raw.headersSent ? reply.raw.statusCode : undefined));
+      done();
+    };
+    // Before the key is looked at: a request that is turned away was a request as well.
+    route.onRequest = [begin, route.onRequest ?? []].flat();
+  });
+}
+
+function givenTraceparent(request: FastifyRequest): string | undefined {
+  const given = request.headers.traceparent;
+  return typeof given === "string" ? given : undefined;
 }

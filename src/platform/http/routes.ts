@@ -16,7 +16,7 @@ export function guardRoutes(app: FastifyInstance, keys: Keys): void {
     if (!isApi(route.url)) return;
     const scope = route.config?.scope;
     if (scope === undefined) throw new Error(`${route.method} ${route.url} must declare config.scope`);
-    route.onRequest = [route.onRequest ?? [], requireScope(keys, scope)].flat();
+    if (scope !== "none") route.onRequest = [route.onRequest ?? [], requireScope(keys, scope)].flat();
     try {
       route.schema = closeSchema(route.schema ?? {});
     } catch (error) {

@@ -111,6 +111,21 @@ describe("bodies", () => {
     }
   });
 
+  it("keeps a body as it was sent for the route that asks for it, and for no other", async () => {
+    const body = '{ "a" : 1 }';
+    const raw = await startServer((app) => {
+      for (const rawBody of [true, undefined] as const) {
+        app.post(`/v1/${rawBody}`, { config: { scope: "none", ...(rawBody && { rawBody }) } }, (request) => ({
+          raw: request.rawBody?.toString() ?? null,
+        }));
+      }
+    });
+    const request = { method: "POST", body, headers: { "content-type": "application/json" } };
+    expect((await raw.call("/v1/true", request)).body).toEqual({ raw: body });
+    expect((await raw.call("/v1/undefined", request)).body).toEqual({ raw: null });
+    await raw.app.close();
+  });
+
   it("survives deep nesting", async () => {
     expect((await put("[".repeat(1_000) + "]".repeat(1_000))).status).toBe(422);
   });

@@ -53,6 +53,7 @@ export function logWriter(schema: string): LogWriter {
       if (events.length === 0) return;
       tx.write(append, [position, now, JSON.stringify(events)]);
       tx.proveBy(id, find, [position, now]);
+      tx.appended(schema, position);
     },
   };
 }

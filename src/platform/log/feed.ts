@@ -1,6 +1,6 @@
 import type { Reader } from "../postgres/statement.ts";
 import type { EventRecord } from "./append.ts";
-import { type LogBatch, readLog } from "./read.ts";
+import { droppedUpTo, type LogBatch, readLog } from "./read.ts";
 
 /** The next event to look at: the one at `index` of the batch at this position, or whatever follows it. */
 export interface FeedPlace {
@@ -17,6 +17,16 @@ export interface FeedEvent {
 }
 
 export const feedStart: FeedPlace = { position: 0, index: 0 };
+
+/** What follows this place was dropped: whoever went on from here would miss events without noticing. */
+export class BeforeHorizon extends Error {
+  readonly schema: string;
+
+  constructor(schema: string) {
+    super(`what followed in the log of ${schema} was dropped`);
+    this.schema = schema;
+  }
+}
 
 const batchesAtOnce = 10;
 /** Per call and log: a filter that nothing matches must not read a log of years in one request. */
@@ -76,10 +86,22 @@ class LogTail {
   async fill(): Promise<void> {
     if (!this.isExhausted || this.pages === pagesPerCall) return;
     this.pages++;
-    const { position } = this.place;
-    this.batches = await readLog(this.database, this.schema, position - 1, batchesAtOnce);
+    this.batches = await this.read();
     this.hasMore = this.batches.length === batchesAtOnce;
-    if (this.head?.position !== position) this.place = { ...this.place, index: 0 };
+    if (this.head?.position !== this.place.position) this.place = { ...this.place, index: 0 };
+  }
+
+  /** From the horizon on, without what the log before it has come to: the feed tells what happened. */
+  private async read(): Promise<LogBatch[]> {
+    for (;;) {
+      const after = Math.max(this.place.position - 1, 0);
+      const batches = await readLog(this.database, this.schema, after, batchesAtOnce);
+      // Asked afterwards: what was dropped by now may have been missing already.
+      const horizon = await droppedUpTo(this.database, this.schema);
+      if (horizon <= after) return batches;
+      if (this.place.position !== feedStart.position) throw new BeforeHorizon(this.schema);
+      this.place = { position: horizon + 1, index: 0 };
+    }
   }
 
   take(): FeedEvent {

@@ -99,15 +99,15 @@ function cursorStatements(schema: string): Record<"open" | "lock" | "move", Stat
   return {
     open: {
       name: `${schema}_cursor_open`,
-      text: `insert into ${schema}.cursors (source, position) values ($1, 0) on conflict do nothing`,
+      text: `insert into ${schema}.cursors (topic, position) values ($1, 0) on conflict do nothing`,
     },
     lock: {
       name: `${schema}_cursor_lock`,
-      text: `select position from ${schema}.cursors where source = $1 for update`,
+      text: `select position from ${schema}.cursors where topic = $1 for update`,
     },
     move: {
       name: `${schema}_cursor_move`,
-      text: `update ${schema}.cursors set position = $2 where source = $1`,
+      text: `update ${schema}.cursors set position = $2 where topic = $1`,
     },
   };
 }

@@ -6,7 +6,6 @@ import { createPool, type Pool } from "../postgres/pool.ts";
 import { type Reader, readerOf } from "../postgres/statement.ts";
 import { logMigrations } from "../service.ts";
 import { type LogMark, logWriter } from "./append.ts";
-import { type FollowOptions, LogFollower } from "./follow.ts";
 import { type LogBatch, readLog, readLogAt } from "./read.ts";
 
 const patienceMs = 20_000;
@@ -141,111 +140,5 @@ describe("reading the log", () => {
     const [, b, c] = [await tell("a"), await tell("b"), await tell("c")];
     const batches = await readLogAt(reader, "teller", [c.position, b.position, 999_999]);
     expect(subjectsOf(batches)).toEqual(["b", "c"]);
-  });
-});
-
-describe("a follower", () => {
-  const followers: LogFollower[] = [];
-  afterEach(async () => {
-    for (const follower of followers.splice(0)) await follower.stop();
-  });
-
-  async function hear(tx: Transaction, batches: LogBatch[]): Promise<void> {
-    const text = "insert into listener.heard (subject) select * from unnest($1::text[])";
-    tx.write({ name: "listener_hear", text }, [subjectsOf(batches)]);
-  }
-
-  function follow(options: Partial<FollowOptions> = {}): LogFollower {
-    const follower = new LogFollower({
-      pool,
-      source: "teller",
-      follower: "listener",
-      apply: hear,
-      onError: (error) => expect.fail(`unexpected: ${error}`),
-      ...options,
-    });
-    followers.push(follower);
-    follower.start();
-    return follower;
-  }
-
-  async function heard(): Promise<string[]> {
-    const { rows } = await pool.query<{ subject: string }>("select subject from listener.heard order by id");
-    return rows.map(({ subject }) => subject);
-  }
-
-  it("carries out what was written before it started, and what is written from then on", async () => {
-    await tell("before");
-    const follower = follow();
-    const { position: last } = await tell("after");
-    expect(await follower.reached(last, patienceMs)).toBe(true);
-    expect(await heard()).toEqual(["before", "after"]);
-  });
-
-  it("looks by itself for what other processes have written", async () => {
-    follow();
-    await tell("from elsewhere");
-    await expect.poll(heard, { timeout: patienceMs }).toEqual(["from elsewhere"]);
-  });
-
-  it("shares the work with another one: each batch is carried out once", async () => {
-    const subjects = Array.from({ length: 250 }, (_, i) => `${i}`);
-    let last = 0;
-    for (const subject of subjects.slice(0, 150)) last = (await tell(subject)).position;
-    const [one, other] = [follow(), follow()];
-    for (const subject of subjects.slice(150)) {
-      last = (await tell(subject)).position;
-      one.wake();
-      other.wake();
-    }
-    expect(await Promise.all([one.reached(last, patienceMs), other.reached(last, patienceMs)])).toEqual([
-      true,
-      true,
-    ]);
-    expect(await heard()).toEqual(subjects);
-  });
-
-  it("tries again after an error, and nothing of the failed attempt remains", async () => {
-    const errors: unknown[] = [];
-    const follower = follow({
-      async apply(tx, batches) {
-        await hear(tx, batches);
-        if (errors.length === 0) throw new Error("stumbled");
-      },
-      onError: (error) => errors.push(error),
-    });
-    const { position: last } = await tell("a", "b");
-    expect(await follower.reached(last, patienceMs)).toBe(true);
-    expect(errors).toEqual([new Error("stumbled")]);
-    expect(await heard()).toEqual(["a", "b"]);
-  });
-
-  it("begins where the one before it has ended", async () => {
-    const first = follow();
-    expect(await first.reached((await tell("a")).position, patienceMs)).toBe(true);
-    await first.stop();
-    const { position: last } = await tell("b");
-    expect(await first.reached(last, patienceMs), "a stopped one gets nowhere").toBe(false);
-    expect(await heard()).toEqual(["a"]);
-    expect(await follow().reached(last, patienceMs)).toBe(true);
-    expect(await heard()).toEqual(["a", "b"]);
-  });
-
-  it("that is stopped has finished what it was doing", async () => {
-    await tell("a");
-    const underWay = gate();
-    const permission = gate();
-    const follower = follow({
-      async apply(tx, batches) {
-        underWay.open();
-        await permission.opened;
-        await hear(tx, batches);
-      },
-    });
-    await underWay.opened;
-    const stopped = follower.stop();
-    permission.open();
-    await stopped;
-    expect(await heard()).toEqual(["a"]);
   });
 });

@@ -15,16 +15,20 @@ interface LogRow {
   events: string;
 }
 
-/** The batches behind `after`, in their order, as far as none can come in between any more. */
+/**
+ * The batches behind `after`, in their order, as far as none can come in between any more. Where retention has dropped
+ * the log's beginning, its place is taken by what it has come to: batches too, at positions of what was dropped.
+ */
 export async function readLog(
   database: Reader,
   schema: string,
   after: number,
   limit: number,
 ): Promise<LogBatch[]> {
+  // One statement, so that it cannot see the base before a drop and the log after it.
   const behind: Statement = {
     name: `${schema}_log_read`,
-    text: `select position, at, events from ${schema}.log
+    text: `select position, at, events from ${schema}.whole_log
            where position > $1 and position <= $2 order by position limit $3`,
   };
   const end = await completeUpTo(database, schema);
@@ -38,6 +42,16 @@ export async function readLogAt(database: Reader, schema: string, positions: num
     text: `select position, at, events from ${schema}.log where position = any($1::bigint[]) order by position`,
   };
   return (await database.read<LogRow>(at, [positions])).map(parse);
+}
+
+/** The last position that retention has dropped; 0 while the log is whole. */
+export async function droppedUpTo(database: Reader, schema: string): Promise<number> {
+  const last: Statement = {
+    name: `${schema}_log_dropped_up_to`,
+    text: `select coalesce(max(position), 0) as position from ${schema}.log_base`,
+  };
+  const [row] = await database.read<{ position: number }>(last);
+  return row!.position;
 }
 
 function parse(row: LogRow): LogBatch {

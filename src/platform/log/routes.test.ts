@@ -1,12 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
-import { transact } from "../batch/transaction.ts";
+import { smallSizes, usePartitions } from "../../testing/small-partitions.ts";
+import { type Transaction, transact } from "../batch/transaction.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { createPool, type Pool } from "../postgres/pool.ts";
 import { readerOf } from "../postgres/statement.ts";
 import { logMigrations } from "../service.ts";
+import { createLogger } from "../telemetry/logger.ts";
+import { createRegistry } from "../telemetry/metrics.ts";
 import { type EventRecord, logWriter } from "./append.ts";
+import type { DroppedRange } from "./drop.ts";
+import { logKeeper } from "./retention.ts";
 import { registerEventRoutes } from "./routes.ts";
 
 const database = useTestDatabase();
@@ -107,4 +112,41 @@ describe("the feed of events", () => {
       expect([status, body.code, body.errors[0].field]).toEqual([422, "request.invalid", "after"]);
     },
   );
+});
+
+describe("the feed of a log whose beginning was dropped", () => {
+  beforeAll(async () => {
+    for (const schema of schemas) await usePartitions(pool, schema);
+    for (let n = 1; n <= 12; n++) await write("orders", event("OrderPlaced", `o${n}`));
+  });
+
+  function dropOld(): Promise<void> {
+    // What a service keeps of the dropped part is for those who follow it, not for the feed.
+    const snapshot = {
+      async take(tx: Transaction, { position, at }: DroppedRange) {
+        const text = "insert into orders.log_base (position, at, events) values ($1, $2, $3)";
+        tx.write({ name: "", text }, [position, at, JSON.stringify([event("Summary", "all")])]);
+      },
+      forget: async () => true,
+    };
+    return logKeeper({
+      pool,
+      schemas: [{ schema: "orders", days: 1e-9, snapshot }],
+      logger: createLogger("warn"),
+      registry: createRegistry(),
+      sizes: smallSizes,
+    }).run();
+  }
+
+  it("begins with what is kept, and refuses to go on where events would be missing", async () => {
+    const { next: early } = await read("?limit=4");
+    const { next: late } = await read("?limit=10");
+    await dropOld();
+    expect((await read()).items.map(({ subject }) => subject)).toEqual(["o11", "o12"]);
+    expect(await readAll("limit=1")).toEqual(["o11", "o12"]);
+    expect((await read(`?after=${late}`)).items.map(({ subject }) => subject)).toEqual(["o11", "o12"]);
+    const { status, body } = await server.call(`/v1/events?after=${early}`);
+    expect([status, body.code]).toEqual([410, "log.before_horizon"]);
+    expect(body.detail).toContain("orders");
+  });
 });

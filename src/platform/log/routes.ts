@@ -1,10 +1,14 @@
 import { Type } from "typebox";
 import { decodeCursor, encodeCursor } from "../../kernel/page.ts";
 import { pageQuery } from "../http/page.ts";
-import { ProblemError } from "../http/problem.ts";
+import { ProblemError, type ProblemTable, sendProblem } from "../http/problem.ts";
 import type { HttpServer } from "../http/server.ts";
 import type { Reader } from "../postgres/statement.ts";
-import { type FeedEvent, type FeedPlace, feedStart, readFeed } from "./feed.ts";
+import { BeforeHorizon, type FeedEvent, type FeedPlace, feedStart, readFeed } from "./feed.ts";
+
+export const logProblems = {
+  "log.before_horizon": { status: 410, title: "The events that follow here are no longer kept" },
+} as const satisfies ProblemTable;
 
 const filter = { minLength: 1, maxLength: 200 };
 
@@ -34,7 +38,8 @@ export function registerEventRoutes(app: HttpServer, database: Reader, schemas: 
         description:
           "CloudEvents 1.0, oldest first: in order within a service, by time across them. `next` is always there: " +
           "send it as `after` to go on, later too, since new events come behind it. One answer looks at a bounded part " +
-          "of the log, so with a filter it may hold few events or none and still not be the last.",
+          "of the log, so with a filter it may hold few events or none and still not be the last. Without `after` it begins with the oldest " +
+          "events that are kept; an `after` whose next events were dropped is answered by 410 `log.before_horizon`.",
         querystring: Type.Object({
           type: Type.Optional(Type.String({ ...filter, description: "Such as `InventoryReserved`." })),
           subject: Type.Optional(Type.String(filter)),
@@ -43,14 +48,21 @@ export function registerEventRoutes(app: HttpServer, database: Reader, schemas: 
         response: { 200: Type.Object({ items: Type.Array(CloudEvent), next: Type.String() }) },
       },
     },
-    async ({ query: { after, type, subject, limit } }) => {
-      const { events, places } = await readFeed(
-        database,
-        after === undefined ? new Map(schemas.map((schema) => [schema, feedStart])) : parse(after, schemas),
-        (event) => (type ?? event.type) === event.type && (subject ?? event.subject) === event.subject,
-        limit,
-      );
-      return { items: events.map(asCloudEvent), next: spell(places) };
+    async ({ query: { after, type, subject, limit } }, reply) => {
+      try {
+        const { events, places } = await readFeed(
+          database,
+          after === undefined ? new Map(schemas.map((schema) => [schema, feedStart])) : parse(after, schemas),
+          (event) => (type ?? event.type) === event.type && (subject ?? event.subject) === event.subject,
+          limit,
+        );
+        return { items: events.map(asCloudEvent), next: spell(places) };
+      } catch (error) {
+        if (!(error instanceof BeforeHorizon)) throw error;
+        return sendProblem(reply, logProblems, "log.before_horizon", {
+          detail: `Events of ${error.schema} were dropped before they were read; begin again without after.`,
+        });
+      }
     },
   );
 }

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
-import { createLogger } from "./logger.ts";
+import { createLogger, traceFields } from "./logger.ts";
 
 function capture(isTTY: boolean) {
   const lines: string[] = [];
@@ -32,5 +32,12 @@ describe("logger", () => {
     createLogger("warn", output).info("hello");
     createLogger("silent", output).fatal("hello");
     expect(output.lines).toEqual([]);
+  });
+
+  it("names the trace that a line belongs to, if any", () => {
+    const trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    expect(traceFields(`00-${trace_id}-00f067aa0ba902b7-01`)).toEqual({ trace_id });
+    expect(traceFields("nonsense")).toEqual({});
+    expect(traceFields(undefined)).toEqual({});
   });
 });

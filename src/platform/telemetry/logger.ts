@@ -1,4 +1,5 @@
 import { type Logger, pino, stdTimeFunctions } from "pino";
+import { parseTraceparent } from "./trace.ts";
 
 export type { Logger } from "pino";
 
@@ -20,6 +21,12 @@ export function createLogger(level: LogLevel, output: Output = process.stdout): 
     },
     output.isTTY ? { write: (line) => output.write(readable(line)) } : output,
   );
+}
+
+/** What a line about a command or an event says of its trace, so that the two are found together. */
+export function traceFields(traceparent: string | undefined): { readonly trace_id?: string } {
+  const context = parseTraceparent(traceparent);
+  return context === undefined ? {} : { trace_id: context.traceId };
 }
 
 const colours: Record<string, number> = { fatal: 31, error: 31, warn: 33, info: 32, debug: 36, trace: 90 };

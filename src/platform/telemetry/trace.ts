@@ -5,16 +5,29 @@ export interface Trace {
   readonly traceparent: string;
 }
 
+/** The fields of a traceparent. */
+export interface TraceContext {
+  readonly traceId: string;
+  readonly parentId: string;
+  readonly flags: string;
+}
+
 // version - trace id - parent id - flags; version ff is forbidden, later versions may append fields.
-const format = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?$/;
+const format = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+
+export function parseTraceparent(traceparent: string | undefined): TraceContext | undefined {
+  const match = traceparent === undefined ? null : format.exec(traceparent);
+  if (match === null) return undefined;
+  const [, version, traceId, parentId, flags, more] = match as unknown as string[];
+  if (version === "00" && more !== undefined) return undefined;
+  return { traceId: traceId!, parentId: parentId!, flags: flags! };
+}
 
 /** Continues the caller's trace as a step of our own; anything malformed starts a new one. */
 export function continueTrace(traceparent: string | undefined): Trace {
-  const match = traceparent === undefined ? null : format.exec(traceparent);
-  if (match === null) return startTrace();
-  const [, version, traceId, flags, more] = match;
-  if (version === "00" && more !== undefined) return startTrace();
-  return { traceparent: `00-${traceId}-${randomHex(8)}-${flags}` };
+  const context = parseTraceparent(traceparent);
+  if (context === undefined) return startTrace();
+  return { traceparent: `00-${context.traceId}-${randomHex(8)}-${context.flags}` };
 }
 
 export function startTrace(): Trace {

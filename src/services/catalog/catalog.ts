@@ -1,8 +1,7 @@
 import { setAside } from "../../platform/batch/dead-letters.ts";
 import { Road } from "../../platform/batch/road.ts";
-import type { Pool } from "../../platform/postgres/pool.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
-import type { Logger } from "../../platform/telemetry/logger.ts";
+import type { ServiceOptions } from "../../platform/service.ts";
 import type { CatalogCommand, Product, ProductContent } from "./contract.ts";
 import { type CatalogReply, handleCatalog } from "./handle.ts";
 import { findProduct, schema } from "./store.ts";
@@ -15,18 +14,13 @@ export interface Catalog {
   drain(): Promise<void>;
 }
 
-export interface CatalogOptions {
-  /** For the road. */
-  pool: Pool;
-  /** For questions. */
-  reads: Pool;
-  maxWaiting: number;
-  logger: Logger;
-  /** Resolves when the followers in this process have reached the position. */
-  followed: (position: number) => Promise<unknown>;
+export interface CatalogOptions extends ServiceOptions {
+  /** Resolves when those who follow the catalogue in this process have reached the position. */
+  readonly followed: (position: number) => Promise<unknown>;
 }
 
-export function createCatalog({ pool, reads, maxWaiting, logger, followed }: CatalogOptions): Catalog {
+export function createCatalog(options: CatalogOptions): Catalog {
+  const { pool, reads, maxWaiting, logger, tracer, followed } = options;
   const database = readerOf(reads);
   const road = new Road<CatalogCommand, CatalogReply>({
     pool,
@@ -34,6 +28,8 @@ export function createCatalog({ pool, reads, maxWaiting, logger, followed }: Cat
     maxWaiting,
     workOf: ({ content }) => content.skus.length,
     observer: { poison: setAside(pool, schema, logger) },
+    tracer,
+    service: schema,
   });
   return {
     async put(product_id, content, traceparent) {

@@ -10,9 +10,8 @@ import type {
   Reservation,
   SyncProduct,
 } from "./contract.ts";
-import { releaseOf } from "./hold.ts";
 import { short, tooMuch, unknownSku } from "./refusal.ts";
-import { remaining } from "./reservation.ts";
+import { releaseOf, remaining } from "./reservation.ts";
 import { keyOf, mergeLines } from "./stock.ts";
 
 type Decided = Decision<InventoryEvent, InventoryRefusal>;
@@ -54,6 +53,22 @@ export function count(book: StockBook, command: CountStock): Decided {
 export function countId({ store_id, sku, expected_version }: CountStock): string | null {
   if (expected_version === undefined) return null;
   return `count/${encodeURIComponent(store_id)}/${encodeURIComponent(sku)}/${expected_version}`;
+}
+
+/** What the reservation took out of the stock comes back: nothing of it has left the store. */
+export function restock(book: StockBook, reservation: Reservation, reason: string): Decided {
+  const adjustment_id = restockId({ reservation_id: reservation.id });
+  const lines = reservation.lines
+    .filter((line) => line.quantity_committed > 0)
+    .map(({ store_id, sku, quantity_committed }) => ({ store_id, sku, quantity: quantity_committed }));
+  if (lines.length === 0 || book.adjustment(adjustment_id) !== undefined) return accept();
+  const overflow = tooMuch(sumsOnHand(book, lines));
+  if (overflow !== undefined) return refuse(overflow);
+  return accept({ type: "InventoryAdjusted", data: { adjustment_id, lines, reason, actor: "orders" } });
+}
+
+export function restockId({ reservation_id }: { readonly reservation_id: string }): string {
+  return `restock:${reservation_id}`;
 }
 
 function change(
@@ -168,11 +183,10 @@ function newestUnpaidFirst(a: Reservation, b: Reservation): number {
 function cannotChange(book: StockBook, lines: readonly Line[], force: boolean): InventoryRefusal | undefined {
   const unknown = lines.filter((line) => !book.isListed(line));
   if (unknown.length > 0) return unknownSku(unknown);
-  const onHand = (line: Line) => book.stock(line)?.quantity_on_hand ?? 0;
-  const overflow =
-    tooMuch(lines) ?? tooMuch(lines.map((line) => ({ ...line, quantity: onHand(line) + line.quantity })));
+  const overflow = tooMuch(lines) ?? tooMuch(sumsOnHand(book, lines));
   if (overflow !== undefined) return overflow;
-  const floor = (line: Line) => (force ? onHand(line) : (book.stock(line)?.quantity_available ?? 0));
+  const floor = (line: Line) =>
+    (force ? book.stock(line)?.quantity_on_hand : book.stock(line)?.quantity_available) ?? 0;
   const cuts = lines
     .map((line) => short(line, -line.quantity, floor(line)))
     .filter((cut) => cut.requested > cut.available);
@@ -183,6 +197,13 @@ function cannotChange(book: StockBook, lines: readonly Line[], force: boolean): 
     detail: `${sku} in ${store_id} can be cut by ${available} at most, not by ${requested}.`,
     lines: cuts,
   };
+}
+
+function sumsOnHand(book: StockBook, lines: readonly Line[]): Line[] {
+  return lines.map((line) => ({
+    ...line,
+    quantity: (book.stock(line)?.quantity_on_hand ?? 0) + line.quantity,
+  }));
 }
 
 function conflict({ id, at }: Adjustment): InventoryRefusal {

@@ -3,6 +3,7 @@ import type {
   Adjustment,
   InventoryEvent,
   Line,
+  Origin,
   RecordedEvent,
   Reservation,
   StatedLine,
@@ -16,6 +17,8 @@ export interface InventorySettings {
   readonly default_store: string;
   readonly hold_ttl_seconds: number;
   readonly low_stock_threshold: number;
+  /** When stock is reduced: as it is shipped, or as soon as it is paid. */
+  readonly commit_on: "fulfillment" | "payment";
 }
 
 export interface KnownSku {
@@ -45,7 +48,7 @@ export class StockBook {
   readonly mark: LogMark;
   readonly settings: InventorySettings;
   readonly overdue: readonly string[];
-  readonly events: { event: RecordedEvent; traceparent: string | undefined }[] = [];
+  readonly events: { event: RecordedEvent; origin: Origin }[] = [];
   readonly opened = new StockMap<StockKey>();
   readonly changed = new StockMap<StockKey>();
   readonly created = new Set<string>();
@@ -105,9 +108,9 @@ export class StockBook {
   }
 
   /** Lets an event happen. */
-  record(decided: InventoryEvent, traceparent?: string): void {
+  record(decided: InventoryEvent, origin: Origin = {}): void {
     const event = this.move(decided);
-    this.events.push({ event, traceparent });
+    this.events.push({ event, origin });
     this.remember(event);
   }
 

@@ -43,7 +43,7 @@ export interface Reservation {
   readonly expires_at: Date | null;
   readonly created_at: Date;
   readonly updated_at: Date;
-  /** The keys of the commits and extensions so far, each with what it was used for, behind a space. */
+  /** The keys of what was asked for so far, each with what it was used for, behind a space. */
   readonly keys: readonly string[];
   /** Where in the log its story stands. */
   readonly positions: readonly number[];
@@ -64,14 +64,24 @@ export interface ReserveStock {
   readonly reservation_id: string;
   readonly lines: readonly Line[];
   readonly ttl_seconds?: number;
+  /** A hold that is open and has no order yet is taken over by this one, and held anew from now. */
   readonly order_id?: string;
   /** For callers that cannot be asked again, such as a saga: the refusal is kept and answered again. */
   readonly remember_refusal?: boolean;
+  /** Names what a cart asks for. Answered once, by an event of the same key; a hold that has expired is taken again. */
+  readonly key?: string;
 }
 
 export interface ConfirmReservation {
   readonly type: "ConfirmReservation";
   readonly reservation_id: string;
+}
+
+/** The order is paid: the stock is its own for good, taken once more if the hold has expired meanwhile. */
+export interface SecureReservation {
+  readonly type: "SecureReservation";
+  readonly reservation_id: string;
+  readonly order_id: string;
 }
 
 export interface CommitReservation {
@@ -81,20 +91,30 @@ export interface CommitReservation {
   readonly lines?: readonly Line[];
   /** Names this commit, so that it happens once however often it is sent; a part needs one. */
   readonly key?: string;
+  /** The goods have left, whatever became of the hold: it is complete, with what can still be taken of it. */
+  readonly settle?: true;
 }
 
 export interface ReleaseReservation {
   readonly type: "ReleaseReservation";
   readonly reservation_id: string;
   readonly reason: string;
+  /** The order that ends; a hold of another one is left alone. */
+  readonly order_id?: string;
+  /** A hold that an order has taken over is left to the order. */
+  readonly unless_adopted?: true;
+  /** Nothing has left the store: what expired can be taken no more, and what was committed comes back, once. */
+  readonly restock?: true;
 }
 
 export interface ExtendReservation {
   readonly type: "ExtendReservation";
   readonly reservation_id: string;
-  readonly ttl_seconds: number;
+  readonly ttl_seconds?: number;
   /** Names this extension, so that sending it again does not count from then. */
   readonly key?: string;
+  /** A hold that has expired is taken once more, if it is still there to be had. */
+  readonly retake?: true;
 }
 
 export interface AdjustStock {
@@ -132,6 +152,7 @@ export interface SyncProduct {
 export type InventoryCommand = (
   | ReserveStock
   | ConfirmReservation
+  | SecureReservation
   | CommitReservation
   | ReleaseReservation
   | ExtendReservation
@@ -139,12 +160,21 @@ export type InventoryCommand = (
   | CountStock
   | ExpireReservations
   | SyncProduct
-) & { readonly traceparent?: string };
+) &
+  Origin;
+
+/** What led to a command: handed on to the events that come of it. */
+export interface Origin {
+  readonly traceparent?: string;
+  /** The id of an event. */
+  readonly cause?: string;
+}
 
 /** What a command is about, as it stands afterwards. */
 export interface Subjects {
   ReserveStock: Reservation;
   ConfirmReservation: Reservation;
+  SecureReservation: Reservation;
   CommitReservation: Reservation;
   ReleaseReservation: Reservation;
   ExtendReservation: Reservation;
@@ -183,9 +213,20 @@ export type InventoryEvent<L extends Line = Line> =
   | { type: "SkuListed"; data: { product_id: string; sku: string } }
   | { type: "SkuDelisted"; data: { product_id: string; sku: string } }
   | { type: "StockOpened"; data: StockKey & { product_id: string } }
-  | { type: "InventoryReserved"; data: OfReservation & { lines: readonly L[]; expires_at: Date | null } }
-  | { type: "InventoryReservationFailed"; data: OfReservation & { refusal: InventoryRefusal } }
+  /** `lines` are what is held in addition; `key` is the cart's, when it was the one that asked. */
+  | {
+      type: "InventoryReserved";
+      data: OfReservation & { lines: readonly L[]; expires_at: Date | null; key: string | null };
+    }
+  | {
+      type: "InventoryReservationFailed";
+      data: OfReservation & { refusal: InventoryRefusal; key: string | null };
+    }
+  /** A hold that had expired lives again, with these lines. */
+  | { type: "InventoryRetaken"; data: OfReservation & { lines: readonly L[]; expires_at: Date } }
   | { type: "InventoryConfirmed"; data: OfReservation }
+  /** Paid, but the hold had expired and the stock is gone. */
+  | { type: "InventoryConfirmationFailed"; data: OfReservation & { refusal: InventoryRefusal } }
   | { type: "InventoryExtended"; data: OfReservation & { expires_at: Date; key: string | null } }
   | {
       type: "InventoryReleased";
@@ -225,6 +266,7 @@ export const inventoryProblems = {
   "inventory.before_horizon": { status: 404, title: "The stock was not yet recorded at this time" },
   "inventory.insufficient_stock": { status: 409, title: "There is not enough stock" },
   "inventory.reservation_closed": { status: 409, title: "The reservation has ended" },
+  "inventory.reservation_taken": { status: 409, title: "The reservation belongs to somebody else" },
   "inventory.exceeds_reservation": { status: 409, title: "That is more than the reservation holds" },
   "inventory.already_committed": { status: 409, title: "Part of these lines has been shipped already" },
   "inventory.below_reserved": { status: 409, title: "That would cut below what is reserved" },

@@ -2,7 +2,8 @@ import { type Decision, unreachable } from "../../kernel/decision.ts";
 import { adjust, count, syncProduct } from "./adjustment.ts";
 import type { StockBook } from "./book.ts";
 import type { InventoryCommand, InventoryEvent, InventoryRefusal } from "./contract.ts";
-import { commit, confirm, expire, extend, release, reserve } from "./hold.ts";
+import { commit, confirm, expire, extend, release, secure } from "./hold.ts";
+import { reserve } from "./reserve.ts";
 
 /** The rules of the service. Pure: the same book and command give the same answer. */
 export function decide(
@@ -14,6 +15,8 @@ export function decide(
       return reserve(book, command);
     case "ConfirmReservation":
       return confirm(book, command);
+    case "SecureReservation":
+      return secure(book, command);
     case "CommitReservation":
       return commit(book, command);
     case "ReleaseReservation":

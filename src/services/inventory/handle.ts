@@ -1,3 +1,4 @@
+import { refuse } from "../../kernel/decision.ts";
 import type { BatchHandler } from "../../platform/batch/road.ts";
 import type { InventorySettings, StockBook } from "./book.ts";
 import type { InventoryCommand, InventoryReply, Subjects } from "./contract.ts";
@@ -31,15 +32,14 @@ export function settle(
   if (!decision.accepted) return decision;
 
   const before = book.events.length;
-  for (const event of decision.events) book.record(event, command.traceparent);
+  for (const event of decision.events) book.record(event, command);
   const happened = book.events.slice(before).map(({ event }) => event);
   for (const warning of lowStockAfter(happened, book.settings.low_stock_threshold)) {
-    book.record(warning, command.traceparent);
+    book.record(warning, command);
   }
   if (decision.events.length === 0 && command.type !== "ExpireReservations") metrics?.repeated();
 
-  const refusal = command.type === "ReserveStock" && book.reservation(command.reservation_id)?.refusal;
-  if (refusal) return { accepted: false, refusal };
+  for (const event of happened) if ("refusal" in event.data) return refuse(event.data.refusal);
   return { accepted: true, created: !existed, subject: subjectOf(book, command, decision.events.length) };
 }
 

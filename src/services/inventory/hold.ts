@@ -1,4 +1,5 @@
 import { accept, type Decision, refuse } from "../../kernel/decision.ts";
+import { restock } from "./adjustment.ts";
 import type { StockBook } from "./book.ts";
 import type {
   CommitReservation,
@@ -9,97 +10,24 @@ import type {
   Line,
   ReleaseReservation,
   Reservation,
-  ReserveStock,
-  ShortLine,
+  SecureReservation,
 } from "./contract.ts";
-import { closed, insufficient, keyReused, notFound, short, tooMuch, unknownSku } from "./refusal.ts";
-import { commitOf, extension, isOpen, isOverdue, remainingLines, useOf } from "./reservation.ts";
+import { cannotHold, closed, keyReused, notFound, short, taken } from "./refusal.ts";
+import {
+  after,
+  commitOf,
+  extension,
+  identityOf,
+  isOpen,
+  isOverdue,
+  keyOfOrder,
+  releaseOf,
+  remainingLines,
+  useOf,
+} from "./reservation.ts";
 import { keyOf, mergeLines } from "./stock.ts";
 
 type Decided = Decision<InventoryEvent, InventoryRefusal>;
-
-export function reserve(book: StockBook, command: ReserveStock): Decided {
-  const existing = book.reservation(command.reservation_id);
-  if (existing !== undefined) return reserveAgain(book, existing, command);
-
-  const lines = mergeLines(command.lines);
-  const refusal = cannotHold(book, lines);
-  const identity = { reservation_id: command.reservation_id, order_id: command.order_id ?? null };
-  if (refusal === undefined) {
-    const expires_at = after(book.now, command.ttl_seconds ?? book.settings.hold_ttl_seconds);
-    return accept({ type: "InventoryReserved", data: { ...identity, lines, expires_at } });
-  }
-  if (command.remember_refusal !== true) return refuse(refusal);
-  return accept({ type: "InventoryReservationFailed", data: { ...identity, refusal } });
-}
-
-function reserveAgain(book: StockBook, existing: Reservation, command: ReserveStock): Decided {
-  if (existing.refusal !== null) return refuse(existing.refusal);
-  if (!isOpen(existing) || isOverdue(existing, book.now)) return refuse(closed(existing, book.now));
-  const lines = mergeLines(command.lines);
-  return amendsNothing(existing, lines) ? accept() : amend(book, existing, lines, command.ttl_seconds);
-}
-
-function amendsNothing(existing: Reservation, lines: readonly Line[]): boolean {
-  if (existing.lines.length !== lines.length) return false;
-  const asked = new Map(lines.map((line) => [keyOf(line), line.quantity]));
-  return existing.lines.every((line) => asked.get(keyOf(line)) === line.quantity);
-}
-
-/** Other lines on an open hold: only the difference moves, all of it or none. */
-function amend(
-  book: StockBook,
-  existing: Reservation,
-  lines: readonly Line[],
-  ttl_seconds?: number,
-): Decided {
-  const held = new Map(existing.lines.map((line) => [keyOf(line), line]));
-  const asked = new Map(lines.map((line) => [keyOf(line), line.quantity]));
-
-  const more: Line[] = [];
-  const less: Line[] = [];
-  const tooLate: ShortLine[] = [];
-  for (const line of lines) {
-    const quantity = line.quantity - (held.get(keyOf(line))?.quantity ?? 0);
-    if (quantity > 0) more.push({ ...line, quantity });
-  }
-  for (const line of existing.lines) {
-    const wanted = asked.get(keyOf(line)) ?? 0;
-    const quantity = line.quantity - wanted;
-    if (wanted < line.quantity_committed) tooLate.push(short(line, wanted, line.quantity_committed));
-    else if (quantity > 0) less.push({ store_id: line.store_id, sku: line.sku, quantity });
-  }
-  if (tooLate.length > 0) {
-    return refuse({
-      code: "inventory.already_committed",
-      detail: "What has been committed cannot be taken out of the reservation.",
-      lines: tooLate,
-    });
-  }
-  const refusal = cannotHold(book, more) ?? tooMuch(lines);
-  if (refusal !== undefined) return refuse(refusal);
-
-  const identity = identityOf(existing);
-  const events: InventoryEvent[] = [];
-  if (less.length > 0)
-    events.push({
-      type: "InventoryReleased",
-      data: { ...identity, lines: less, reason: "amended", now: null },
-    });
-  if (more.length > 0) {
-    events.push({
-      type: "InventoryReserved",
-      data: { ...identity, lines: more, expires_at: existing.expires_at },
-    });
-  }
-  if (ttl_seconds !== undefined && existing.status === "held") {
-    events.push({
-      type: "InventoryExtended",
-      data: { ...identity, expires_at: after(book.now, ttl_seconds), key: null },
-    });
-  }
-  return accept(...events);
-}
 
 export function confirm(book: StockBook, command: ConfirmReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
@@ -109,9 +37,53 @@ export function confirm(book: StockBook, command: ConfirmReservation): Decided {
   return accept({ type: "InventoryConfirmed", data: identityOf(reservation) });
 }
 
+/**
+ * The money is there. A hold that is overdue but not yet swept still holds its stock, so it is in time. Whoever was told
+ * that the stock is gone is being refunded, so it is not taken later either.
+ */
+export function secure(book: StockBook, { reservation_id, order_id }: SecureReservation): Decided {
+  const reservation = book.reservation(reservation_id);
+  if (reservation === undefined) return refuse(notFound(reservation_id));
+  if (reservation.order_id !== order_id) return refuse(taken(reservation));
+  if (reservation.status === "held") return accept(secured(book, reservation));
+  if (reservation.status !== "expired") return accept();
+  if (reservation.refusal !== null) return refuse(reservation.refusal);
+  const retaken = retake(book, reservation);
+  if (retaken.accepted) return accept(...retaken.events, secured(book, reservation));
+  const { refusal } = retaken;
+  return accept({ type: "InventoryConfirmationFailed", data: { ...identityOf(reservation), refusal } });
+}
+
+function secured(book: StockBook, reservation: Reservation): InventoryEvent {
+  return book.settings.commit_on === "payment"
+    ? completed(reservation, remainingLines(reservation))
+    : { type: "InventoryConfirmed", data: identityOf(reservation) };
+}
+
+function completed(reservation: Reservation, lines: readonly Line[]): InventoryEvent {
+  return {
+    type: "InventoryCommitted",
+    data: { ...identityOf(reservation), lines, key: null, complete: true },
+  };
+}
+
+/** A hold that has expired takes its stock again, if it is still there. */
+function retake(
+  book: StockBook,
+  reservation: Reservation,
+  ttl_seconds = book.settings.hold_ttl_seconds,
+): Decided {
+  const lines = remainingLines(reservation);
+  const refusal = reservation.refusal ?? cannotHold(book, lines);
+  if (refusal !== undefined) return refuse(refusal);
+  const expires_at = after(book.now, ttl_seconds);
+  return accept({ type: "InventoryRetaken", data: { ...identityOf(reservation), lines, expires_at } });
+}
+
 export function commit(book: StockBook, command: CommitReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
+  if (command.settle === true) return settleUp(book, reservation);
   const { key = null } = command;
   const earlier = key === null ? undefined : useOf(reservation, key);
   if (key !== null && earlier !== undefined) {
@@ -144,6 +116,20 @@ export function commit(book: StockBook, command: CommitReservation): Decided {
   });
 }
 
+/**
+ * The goods have left, so the order must be able to end well. Where the hold is gone and cannot be taken again, nothing
+ * more is taken: the count that drove it out knew of the goods already.
+ */
+function settleUp(book: StockBook, reservation: Reservation): Decided {
+  if (reservation.status === "committed") return accept();
+  const lines = remainingLines(reservation);
+  if (isOpen(reservation)) return accept(completed(reservation, lines));
+  const retaken = reservation.status === "expired" ? retake(book, reservation) : undefined;
+  return retaken?.accepted
+    ? accept(...retaken.events, completed(reservation, lines))
+    : accept(completed(reservation, []));
+}
+
 export function release(book: StockBook, command: ReleaseReservation): Decided {
   const { reservation_id, reason } = command;
   const reservation = book.reservation(reservation_id);
@@ -154,23 +140,58 @@ export function release(book: StockBook, command: ReleaseReservation): Decided {
       data: { reservation_id, order_id: null, lines: [], reason, now: "released" },
     });
   }
-  if (reservation.status === "committed") return refuse(closed(reservation, book.now));
-  return isOpen(reservation) ? accept(releaseOf(reservation, reason, "released")) : accept();
+  if (isNoneOf(reservation, command)) return accept();
+  if (isOpen(reservation)) return accept(releaseOf(reservation, reason, "released"));
+  if (command.restock === true) return undo(book, reservation, reason);
+  return reservation.status === "committed" ? refuse(closed(reservation, book.now)) : accept();
+}
+
+/** Whether it is for somebody else to end this hold. */
+function isNoneOf(reservation: Reservation, { order_id, unless_adopted }: ReleaseReservation): boolean {
+  if (reservation.order_id !== null) {
+    return unless_adopted === true || (order_id !== undefined && order_id !== reservation.order_id);
+  }
+  return order_id !== undefined && useOf(reservation, keyOfOrder(order_id)) !== undefined;
+}
+
+/** The order has ended: what it had let expire it can take no more, and what it has taken comes back. */
+function undo(book: StockBook, reservation: Reservation, reason: string): Decided {
+  switch (reservation.status) {
+    case "expired":
+      return accept({
+        type: "InventoryReleased",
+        data: { ...identityOf(reservation), lines: [], reason, now: "released" },
+      });
+    case "committed":
+      return restock(book, reservation, reason);
+    default:
+      return accept();
+  }
 }
 
 export function extend(book: StockBook, command: ExtendReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
-  const { ttl_seconds, key = null } = command;
+  const { ttl_seconds = book.settings.hold_ttl_seconds, key = null } = command;
   const earlier = key === null ? undefined : useOf(reservation, key);
   if (key !== null && earlier !== undefined) {
     return earlier === extension ? accept() : refuse(keyReused(key));
   }
-  if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
-  if (reservation.status === "confirmed") return accept(); // it expires no more
   const expires_at = after(book.now, ttl_seconds);
-  if (reservation.expires_at?.getTime() === expires_at.getTime()) return accept();
-  return accept({ type: "InventoryExtended", data: { ...identityOf(reservation), expires_at, key } });
+  const extended: InventoryEvent = {
+    type: "InventoryExtended",
+    data: { ...identityOf(reservation), expires_at, key },
+  };
+  if (command.retake === true && reservation.status === "expired") {
+    const retaken = retake(book, reservation, ttl_seconds);
+    // The extension that follows changes nothing but keeps the key, so that this happens once.
+    return retaken.accepted && key !== null ? accept(...retaken.events, extended) : retaken;
+  }
+  const isTooLate = command.retake !== true && isOverdue(reservation, book.now);
+  if (!isOpen(reservation) || isTooLate) return refuse(closed(reservation, book.now));
+  if (reservation.status === "confirmed") return accept(); // it expires no more
+  if (key === null && reservation.expires_at?.getTime() === expires_at.getTime()) return accept();
+  return accept(extended);
 }
 
 export function expire(book: StockBook): Decided {
@@ -179,38 +200,6 @@ export function expire(book: StockBook): Decided {
     .filter((reservation) => reservation !== undefined && isOverdue(reservation, book.now))
     .map((reservation) => releaseOf(reservation!, "expired", "expired"));
   return accept(...events);
-}
-
-export function releaseOf(
-  reservation: Reservation,
-  reason: string,
-  now: "released" | "expired",
-): InventoryEvent {
-  return {
-    type: "InventoryReleased",
-    data: { ...identityOf(reservation), lines: remainingLines(reservation), reason, now },
-  };
-}
-
-/** Why these lines cannot be held in addition to what is held; in order of precedence. */
-function cannotHold(book: StockBook, lines: readonly Line[]): InventoryRefusal | undefined {
-  const unknown = lines.filter((line) => !book.isListed(line));
-  if (unknown.length > 0) return unknownSku(unknown);
-  const overflow = tooMuch(lines);
-  if (overflow !== undefined) return overflow;
-  const available = (line: Line) => book.stock(line)?.quantity_available ?? 0;
-  const missing = lines.filter((line) => line.quantity > available(line));
-  return missing.length === 0
-    ? undefined
-    : insufficient(missing.map((line) => short(line, line.quantity, available(line))));
-}
-
-function identityOf(reservation: Reservation) {
-  return { reservation_id: reservation.id, order_id: reservation.order_id };
-}
-
-function after(now: Date, seconds: number): Date {
-  return new Date(now.getTime() + seconds * 1_000);
 }
 
 function sum(lines: readonly Line[]): number {

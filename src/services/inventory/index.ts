@@ -1,15 +1,16 @@
-import { LogFollower } from "../../platform/log/follow.ts";
+import type { Subscription } from "../../platform/bus/port.ts";
 import { repeat } from "../../platform/repeat.ts";
 import { logMigrations, migrationsBeside, type Service } from "../../platform/service.ts";
-import { commandsFromCatalog } from "./consumers.ts";
+import { commandsFrom, topics } from "./consumers.ts";
 import { createInventory, type Inventory, type InventoryOptions } from "./inventory.ts";
 import { registerInventoryRoutes } from "./routes/index.ts";
 import { schema } from "./store/schema.ts";
+import { stockSnapshot } from "./store/snapshot.ts";
 import { verifyInventory } from "./verify.ts";
 
 export interface InventoryService extends Service {
   readonly inventory: Inventory;
-  readonly catalogFollower: LogFollower;
+  readonly subscription: Subscription;
 }
 
 export const inventoryMigrations = [logMigrations(schema), migrationsBeside(import.meta.url, schema, schema)];
@@ -19,19 +20,15 @@ const sweepLimit = 500;
 
 /** Wires the service: what it follows, what it serves, what it does by itself. */
 export function inventoryService(options: InventoryOptions): InventoryService {
-  const { pool, logger } = options;
+  const { logger } = options;
   const inventory = createInventory(options);
 
-  const catalogFollower = new LogFollower({
-    pool,
-    source: "catalog",
-    follower: schema,
-    apply: async (tx, batches) => {
-      await inventory.handle(tx, commandsFromCatalog(batches));
-    },
-    onError: (error) =>
-      logger.error({ err: error }, "the catalogue's events could not be taken over; trying again"),
-  });
+  const subscription: Subscription = {
+    group: schema,
+    topics,
+    afterFailure: "wait",
+    handle: (tx, events) => inventory.carryOut(tx, commandsFrom(events)),
+  };
 
   const sweeper = repeat(sweepEveryMs, async () => {
     try {
@@ -44,16 +41,14 @@ export function inventoryService(options: InventoryOptions): InventoryService {
   return {
     name: schema,
     inventory,
-    catalogFollower,
-    start() {
-      catalogFollower.start();
-      sweeper.start();
-    },
+    subscription,
+    start: () => sweeper.start(),
     async stop() {
-      await Promise.all([catalogFollower.stop(), sweeper.stop()]);
+      await sweeper.stop();
       await inventory.drain();
     },
     registerRoutes: (app) => registerInventoryRoutes(app, inventory),
+    keeps: { snapshot: stockSnapshot },
     verify: verifyInventory,
   };
 }

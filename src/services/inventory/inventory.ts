@@ -1,9 +1,9 @@
 import { setAside } from "../../platform/batch/dead-letters.ts";
 import { Road } from "../../platform/batch/road.ts";
-import type { Pool } from "../../platform/postgres/pool.ts";
+import type { Transaction } from "../../platform/batch/transaction.ts";
+import type { AfterCommit } from "../../platform/bus/port.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
-import type { Logger } from "../../platform/telemetry/logger.ts";
-import type { Registry } from "../../platform/telemetry/metrics.ts";
+import type { ServiceOptions } from "../../platform/service.ts";
 import type { InventorySettings } from "./book.ts";
 import type {
   InventoryCommand,
@@ -21,8 +21,10 @@ import { schema } from "./store/schema.ts";
 /** What can be asked of the service within this process. */
 export interface Inventory {
   submit<Command extends InventoryCommand>(command: Command): Promise<InventoryReply<Command["type"]>>;
-  /** For callers that bring a transaction of their own, such as a follower with its cursor. */
+  /** For callers that bring a transaction of their own. */
   readonly handle: InventoryHandler;
+  /** The same for events: they are counted like what was submitted, once they are durable. */
+  carryOut(tx: Transaction, commands: readonly InventoryCommand[]): Promise<AfterCommit>;
   stock(key: StockKey, at?: Date): Promise<StockRecord | undefined>;
   listStock(
     filter: queries.StockFilter,
@@ -34,15 +36,8 @@ export interface Inventory {
   drain(): Promise<void>;
 }
 
-export interface InventoryOptions {
-  /** For the road. */
-  pool: Pool;
-  /** For questions. */
-  reads: Pool;
-  settings: InventorySettings;
-  maxWaiting: number;
-  registry: Registry;
-  logger: Logger;
+export interface InventoryOptions extends ServiceOptions {
+  readonly settings: InventorySettings;
 }
 
 export function createInventory({
@@ -52,6 +47,7 @@ export function createInventory({
   maxWaiting,
   registry,
   logger,
+  tracer,
 }: InventoryOptions): Inventory {
   const database = readerOf(reads);
   const metrics = inventoryMetrics(
@@ -73,6 +69,8 @@ export function createInventory({
         poisoned(command, error);
       },
     },
+    tracer,
+    service: schema,
   });
 
   return {
@@ -83,6 +81,17 @@ export function createInventory({
       return reply as InventoryReply<Command["type"]>;
     },
     handle,
+    async carryOut(tx, commands) {
+      const started = performance.now();
+      const replies = await handle(tx, commands);
+      return () => {
+        const duration = (performance.now() - started) / 1_000;
+        metrics.batch(commands.length, duration);
+        commands.forEach((command, i) => {
+          metrics.answered(command, replies[i]!, duration);
+        });
+      };
+    },
     stock: (key, at) =>
       at === undefined ? queries.findStock(database, key) : queries.findStockAt(database, key, at),
     listStock: (filter, after, limit) => queries.listStock(database, filter, after, limit),

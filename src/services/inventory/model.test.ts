@@ -6,6 +6,7 @@ import { createPool, type Pool } from "../../platform/postgres/pool.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
 import { createLogger } from "../../platform/telemetry/logger.ts";
 import { createRegistry } from "../../platform/telemetry/metrics.ts";
+import { untraced } from "../../platform/telemetry/tracer.ts";
 import { useTestDatabase } from "../../testing/database.ts";
 import {
   adjust,
@@ -21,10 +22,13 @@ import {
 import type {
   AdjustStock,
   CountStock,
+  ExtendReservation,
   InventoryCommand,
   Line,
+  ReleaseReservation,
   Reservation,
   ReserveStock,
+  SecureReservation,
   StockRecord,
 } from "./contract.ts";
 import { settle } from "./handle.ts";
@@ -45,6 +49,7 @@ interface Hold {
   until: number;
   parcels: Record<string, string>;
   refusal: string;
+  order: string | null;
 }
 
 class Model {
@@ -72,12 +77,16 @@ class Model {
         return this.reserve(command);
       case "ConfirmReservation":
         return this.confirm(command.reservation_id);
+      case "SecureReservation":
+        return this.secure(command);
       case "CommitReservation":
-        return this.ship(command.reservation_id, command.lines, command.key!);
+        return command.settle
+          ? this.settleUp(command.reservation_id)
+          : this.ship(command.reservation_id, command.lines, command.key!);
       case "ReleaseReservation":
-        return this.release(command.reservation_id);
+        return this.release(command);
       case "ExtendReservation":
-        return this.extend(command.reservation_id, command.ttl_seconds);
+        return this.extend(command);
       case "ExpireReservations":
         return this.sweep();
       case "AdjustStock":
@@ -89,26 +98,70 @@ class Model {
     }
   }
 
-  private reserve({ reservation_id: id, lines, ttl_seconds, remember_refusal }: ReserveStock): string {
+  private reserve(command: ReserveStock): string {
+    const { reservation_id: id, lines, ttl_seconds = 900, order_id: order = null, key } = command;
     const wants = total(lines);
     const hold = this.holds[id];
     if (hold === undefined) {
       const refusal = this.whyNot(wants);
       if (refusal === null) {
-        this.holds[id] = this.newHold(id, { wants, until: this.seconds + (ttl_seconds ?? 900) });
+        this.holds[id] = this.newHold(id, { wants, order, until: this.seconds + ttl_seconds });
+        if (key !== undefined) this.holds[id].parcels[key] = "held";
         this.move(Object.keys(wants));
         return "held";
       }
-      if (remember_refusal) this.holds[id] = this.newHold(id, { status: "refused", refusal });
+      if (command.remember_refusal || key !== undefined) {
+        this.turnDown(this.newHold(id, { status: "refused" }), command, refusal);
+      }
       return refusal;
     }
-    if (hold.status === "refused") return hold.refusal;
+    if (key !== undefined || (order !== null && command.remember_refusal)) return this.answer(hold, command);
+    if (hold.refusal !== "") return hold.refusal;
     if (!this.isAlive(hold)) return "inventory.reservation_closed";
+    return this.amend(hold, command) ?? hold.status;
+  }
 
+  /** For carts and orders. */
+  private answer(hold: Hold, command: ReserveStock): string {
+    const { order_id, key = `order/${order_id}`, lines, ttl_seconds = 900 } = command;
+    if (order_id !== undefined && hold.order === order_id) return hold.refusal || hold.status;
+    const said = hold.parcels[key];
+    if (said !== undefined) return said === "held" ? hold.status : said;
+    if (hold.order !== null || hold.status === "confirmed" || hold.status === "committed") {
+      hold.parcels[key] = "inventory.reservation_taken";
+      return "inventory.reservation_taken";
+    }
+    if (hold.status === "released") return this.turnDown(hold, command, "inventory.reservation_closed");
+    if (hold.status === "held") {
+      const refusal = this.amend(hold, command);
+      if (refusal === null) return hold.status;
+      if (order_id !== undefined) this.end(hold, "released");
+      return this.turnDown(hold, command, refusal);
+    }
+    const refusal = this.whyNot(total(lines));
+    if (refusal !== null) return this.turnDown(hold, command, refusal);
+    this.revive(hold, total(lines), ttl_seconds);
+    hold.order = order_id ?? null;
+    if (order_id === undefined) hold.parcels[key] = "held";
+    return hold.status;
+  }
+
+  private turnDown(hold: Hold, { order_id, key }: ReserveStock, refusal: string): string {
+    this.holds[hold.id] = hold;
+    if (key !== undefined) hold.parcels[key] = refusal;
+    if (hold.status === "refused" || order_id !== undefined) {
+      hold.refusal = refusal;
+      hold.order = order_id ?? null;
+    }
+    return refusal;
+  }
+
+  /** Why not, or null. */
+  private amend(hold: Hold, { lines, ttl_seconds, order_id, key }: ReserveStock): string | null {
+    const wants = total(lines);
     const changed = [...new Set([...Object.keys(hold.wants), ...Object.keys(wants)])].filter(
       (place) => wants[place] !== hold.wants[place],
     );
-    if (changed.length === 0) return hold.status;
     if (changed.some((place) => (wants[place] ?? 0) < (hold.shipped[place] ?? 0))) {
       return "inventory.already_committed";
     }
@@ -122,7 +175,54 @@ class Model {
     if (Object.values(wants).some((quantity) => quantity > maxQuantity)) return "inventory.quantity_overflow";
     hold.wants = wants;
     this.move(changed);
-    if (ttl_seconds !== undefined && hold.status === "held") hold.until = this.seconds + ttl_seconds;
+    const adopts = order_id !== undefined && hold.order === null;
+    if (adopts) hold.order = order_id;
+    if (key !== undefined) hold.parcels[key] = "held";
+    if (adopts || key !== undefined) hold.until = this.seconds + (ttl_seconds ?? 900);
+    else if (changed.length > 0 && ttl_seconds !== undefined) hold.until = this.seconds + ttl_seconds;
+    return null;
+  }
+
+  /** What has expired is held again, beside what was shipped before. */
+  private revive(hold: Hold, wants: Quantities, ttl_seconds = 900): void {
+    this.move(Object.keys(wants));
+    hold.wants = { ...hold.shipped };
+    for (const [place, quantity] of Object.entries(wants)) {
+      hold.wants[place] = (hold.wants[place] ?? 0) + quantity;
+    }
+    hold.status = "held";
+    hold.refusal = "";
+    hold.until = this.seconds + ttl_seconds;
+  }
+
+  /** Why not, or null. */
+  private retake(hold: Hold, ttl_seconds?: number): string | null {
+    const refusal = hold.refusal || this.whyNot(this.owed(hold));
+    if (refusal === null) this.revive(hold, this.owed(hold), ttl_seconds);
+    return refusal;
+  }
+
+  private secure({ reservation_id, order_id }: SecureReservation): string {
+    const hold = this.holds[reservation_id];
+    if (hold === undefined) return "inventory.reservation_not_found";
+    if (hold.order !== order_id) return "inventory.reservation_taken";
+    if (hold.status === "expired") {
+      const refusal = this.retake(hold);
+      if (refusal !== null) {
+        hold.refusal = refusal;
+        return refusal;
+      }
+    }
+    if (hold.status === "held") hold.status = "confirmed";
+    return hold.status;
+  }
+
+  private settleUp(id: string): string {
+    const hold = this.holds[id];
+    if (hold === undefined) return "inventory.reservation_not_found";
+    if (hold.status === "expired") this.retake(hold);
+    if (this.isOpen(hold)) this.takeAway(hold, this.owed(hold));
+    hold.status = "committed";
     return hold.status;
   }
 
@@ -149,32 +249,60 @@ class Model {
     if (Object.entries(parcel).some(([place, n]) => n > (this.owed(hold)[place] ?? 0))) {
       return "inventory.exceeds_reservation";
     }
-    for (const [place, quantity] of Object.entries(parcel)) {
-      this.onHand[place]! -= quantity;
-      hold.shipped[place] = (hold.shipped[place] ?? 0) + quantity;
-    }
-    this.move(Object.keys(parcel));
+    this.takeAway(hold, parcel);
     hold.parcels[key] = spelled(parcel);
     if (Object.keys(this.owed(hold)).length === 0) hold.status = "committed";
     return hold.status;
   }
 
-  private release(id: string): string {
+  private takeAway(hold: Hold, parcel: Quantities): void {
+    for (const [place, quantity] of Object.entries(parcel)) {
+      this.onHand[place]! -= quantity;
+      hold.shipped[place] = (hold.shipped[place] ?? 0) + quantity;
+    }
+    this.move(Object.keys(parcel));
+  }
+
+  private release(command: ReleaseReservation): string {
+    const { reservation_id: id, order_id: order } = command;
     const hold = this.holds[id];
     if (hold === undefined) {
       this.holds[id] = this.newHold(id, { status: "released" });
       return "released";
     }
-    if (hold.status === "committed") return "inventory.reservation_closed";
+    const isOfAnother =
+      hold.order !== null && (command.unless_adopted || (order ?? hold.order) !== hold.order);
+    const wasTurnedAway = hold.order === null && hold.parcels[`order/${order}`] !== undefined;
+    if (isOfAnother || wasTurnedAway) return hold.status;
     if (this.isOpen(hold)) this.end(hold, "released");
+    if (command.restock && hold.status === "expired") hold.status = "released";
+    if (hold.status !== "committed") return hold.status;
+    return command.restock ? this.restock(hold) : "inventory.reservation_closed";
+  }
+
+  private restock(hold: Hold): string {
+    const shipped = Object.entries(hold.shipped);
+    if (shipped.length === 0 || this.changes[`restock:${hold.id}`] !== undefined) return hold.status;
+    if (shipped.some(([place, n]) => n + this.onHand[place]! > maxQuantity))
+      return "inventory.quantity_overflow";
+    this.changes[`restock:${hold.id}`] = spelled(hold.shipped);
+    for (const [place, quantity] of shipped) this.onHand[place]! += quantity;
+    this.move(Object.keys(hold.shipped));
     return hold.status;
   }
 
-  private extend(id: string, ttl_seconds: number): string {
+  private extend({ reservation_id: id, ttl_seconds = 900, key, retake }: ExtendReservation): string {
     const hold = this.holds[id];
     if (hold === undefined) return "inventory.reservation_not_found";
-    if (!this.isAlive(hold)) return "inventory.reservation_closed";
+    if (key !== undefined && hold.parcels[key] !== undefined) return hold.status;
+    if (retake && hold.status === "expired") {
+      const refusal = this.retake(hold, ttl_seconds);
+      if (refusal !== null) return refusal;
+    }
+    if (!(retake ? this.isOpen(hold) : this.isAlive(hold))) return "inventory.reservation_closed";
+    if (hold.status === "confirmed") return hold.status;
     hold.until = this.seconds + ttl_seconds;
+    if (key !== undefined) hold.parcels[key] = "extended";
     return hold.status;
   }
 
@@ -289,7 +417,7 @@ class Model {
   }
 
   private newHold(id: string, hold: Partial<Hold>): Hold {
-    const empty = { wants: {}, shipped: {}, until: 0, parcels: {}, refusal: "" };
+    const empty = { wants: {}, shipped: {}, until: 0, parcels: {}, refusal: "", order: null };
     return { id, batch: this.batch, status: "held", ...empty, ...hold };
   }
 
@@ -341,7 +469,7 @@ function stockInWords(records: Iterable<StockRecord>): Record<string, object> {
 
 function holdsInWords(reservations: Iterable<Reservation>): Record<string, object> {
   return Object.fromEntries(
-    [...reservations].map(({ id, status, lines, keys, refusal }) => {
+    [...reservations].map(({ id, status, lines, keys, refusal, order_id: order }) => {
       const shipped = lines.filter((line) => line.quantity_committed > 0);
       return [
         id,
@@ -351,6 +479,7 @@ function holdsInWords(reservations: Iterable<Reservation>): Record<string, objec
           shipped: total(shipped.map((line) => ({ ...line, quantity: line.quantity_committed }))),
           parcels: keys.map((entry) => entry.split(" ")[0]),
           refusal: refusal?.code ?? "",
+          order,
         },
       ];
     }),
@@ -359,9 +488,9 @@ function holdsInWords(reservations: Iterable<Reservation>): Record<string, objec
 
 function modelHolds({ holds }: Model): Record<string, object> {
   return Object.fromEntries(
-    Object.values(holds).map(({ id, status, wants, shipped, parcels, refusal }) => [
+    Object.values(holds).map(({ id, status, wants, shipped, parcels, refusal, order }) => [
       id,
-      { status, wants, shipped, parcels: Object.keys(parcels), refusal },
+      { status, wants, shipped, parcels: Object.keys(parcels), refusal, order },
     ]),
   );
 }
@@ -387,6 +516,7 @@ const parcel = fc.array(fc.record({ store_id, sku, quantity: fc.integer({ min: 1
 const changes = fc.array(fc.record({ store_id, sku, quantity: signed }), { minLength: 1, maxLength: 3 });
 const reservation_id = fc.constantFrom("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9");
 const ttl_seconds = fc.integer({ min: 1, max: 120 });
+const order_id = fc.constantFrom("o1", "o1", "o2");
 const who = { reason: fc.constant("test"), actor: fc.constant("test"), force: fc.boolean() };
 
 const command: fc.Arbitrary<InventoryCommand> = fc.oneof(
@@ -399,8 +529,65 @@ const command: fc.Arbitrary<InventoryCommand> = fc.oneof(
         lines,
         ttl_seconds,
         remember_refusal: fc.constantFrom(true, false, false),
+        order_id,
       },
       { requiredKeys: ["type", "reservation_id", "lines"] },
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant("ReserveStock"),
+      reservation_id,
+      lines,
+      ttl_seconds,
+      key: fc.constantFrom("wish-1", "wish-2", "wish-3"),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("ReserveStock"),
+      reservation_id,
+      lines,
+      order_id,
+      remember_refusal: fc.constant(true),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("SecureReservation"), reservation_id, order_id }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant("CommitReservation"),
+      reservation_id,
+      settle: fc.constant(true),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record(
+      {
+        type: fc.constant("ReleaseReservation"),
+        reservation_id,
+        reason: fc.constant("cancelled"),
+        order_id,
+        restock: fc.constant(true),
+        unless_adopted: fc.constant(true),
+      },
+      { requiredKeys: ["type", "reservation_id", "reason"] },
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record(
+      {
+        type: fc.constant("ExtendReservation"),
+        reservation_id,
+        ttl_seconds,
+        key: fc.constantFrom("delay-1", "delay-2"),
+        retake: fc.constant(true),
+      },
+      { requiredKeys: ["type", "reservation_id", "retake"] },
     ),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("ConfirmReservation"), reservation_id }) },
@@ -564,6 +751,7 @@ describe("the same on a real PostgreSQL", () => {
       maxWaiting: 1_000,
       registry: createRegistry(),
       logger: createLogger("warn"),
+      tracer: untraced,
     });
   });
   afterAll(async () => {

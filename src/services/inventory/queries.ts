@@ -107,6 +107,7 @@ interface HistoryMark {
 
 const eventTypes: Partial<Record<InventoryEvent["type"], Movement["event_type"]>> = {
   InventoryReserved: "RESERVED",
+  InventoryRetaken: "RESERVED",
   InventoryReleased: "RELEASED",
   InventoryCommitted: "COMMITTED",
   InventoryAdjusted: "ADJUSTED",

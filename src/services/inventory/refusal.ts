@@ -1,8 +1,22 @@
 import { maxQuantity } from "../../kernel/limits.ts";
-import type { InventoryRefusal, Line, Reservation, ShortLine } from "./contract.ts";
+import type { StockBook } from "./book.ts";
+import type { InventoryRefusal, InventoryRefusalCode, Line, Reservation, ShortLine } from "./contract.ts";
 import { isOverdue } from "./reservation.ts";
 
-export function insufficient(lines: readonly ShortLine[]): InventoryRefusal {
+/** Why these lines cannot be held in addition to what is held; in order of precedence. */
+export function cannotHold(book: StockBook, lines: readonly Line[]): InventoryRefusal | undefined {
+  const unknown = lines.filter((line) => !book.isListed(line));
+  if (unknown.length > 0) return unknownSku(unknown);
+  const overflow = tooMuch(lines);
+  if (overflow !== undefined) return overflow;
+  const available = (line: Line) => book.stock(line)?.quantity_available ?? 0;
+  const missing = lines.filter((line) => line.quantity > available(line));
+  return missing.length === 0
+    ? undefined
+    : insufficient(missing.map((line) => short(line, line.quantity, available(line))));
+}
+
+function insufficient(lines: readonly ShortLine[]): InventoryRefusal {
   const { sku, store_id, requested, available } = lines[0]!;
   return {
     code: "inventory.insufficient_stock",
@@ -47,6 +61,17 @@ export function closed(reservation: Reservation, now: Date): InventoryRefusal {
     code: "inventory.reservation_closed",
     detail: `The reservation ${reservation.id} is ${status}${why}.`,
   };
+}
+
+export function taken({ id, order_id, status }: Reservation): InventoryRefusal {
+  return {
+    code: "inventory.reservation_taken",
+    detail: `The reservation ${id} ${order_id === null ? `is ${status} already` : `belongs to the order ${order_id}`}.`,
+  };
+}
+
+export function refusedBefore(code: InventoryRefusalCode): InventoryRefusal {
+  return { code, detail: "It was asked for before, and refused." };
 }
 
 export function short(line: Line, requested: number, available: number): ShortLine {

@@ -1,4 +1,12 @@
-import type { Line, RecordedEvent, Reservation, ReservedLine } from "./contract.ts";
+import type {
+  InventoryEvent,
+  InventoryRefusal,
+  InventoryRefusalCode,
+  Line,
+  RecordedEvent,
+  Reservation,
+  ReservedLine,
+} from "./contract.ts";
 import { keyOf } from "./stock.ts";
 
 // ---- the life of a hold --------------------------------------------------------------------------------------------
@@ -22,6 +30,25 @@ export function remainingLines(reservation: Reservation): Line[] {
     .map((line) => ({ store_id: line.store_id, sku: line.sku, quantity: remaining(line) }));
 }
 
+export function identityOf(reservation: Reservation) {
+  return { reservation_id: reservation.id, order_id: reservation.order_id };
+}
+
+export function releaseOf(
+  reservation: Reservation,
+  reason: string,
+  now: "released" | "expired",
+): InventoryEvent {
+  return {
+    type: "InventoryReleased",
+    data: { ...identityOf(reservation), lines: remainingLines(reservation), reason, now },
+  };
+}
+
+export function after(now: Date, seconds: number): Date {
+  return new Date(now.getTime() + seconds * 1_000);
+}
+
 // ---- what events do to a reservation -------------------------------------------------------------------------------
 
 type ReservationEvent = Extract<RecordedEvent, { data: { reservation_id: string } }>;
@@ -43,10 +70,25 @@ export function evolveReservation(
 
 function changed(base: Reservation, event: ReservationEvent): Partial<Reservation> {
   switch (event.type) {
-    case "InventoryReserved":
-      return { lines: addedLines(base.lines, event.data.lines), expires_at: event.data.expires_at };
+    case "InventoryReserved": {
+      const { lines, expires_at, order_id, key } = event.data;
+      const rest = {
+        expires_at,
+        order_id: order_id ?? base.order_id,
+        keys: withKey(base.keys, key, cartHold),
+      };
+      return isOpen(base)
+        ? { ...rest, lines: addedLines(base.lines, lines) }
+        : { ...rest, ...heldAgain(base, lines) };
+    }
     case "InventoryReservationFailed":
-      return { status: "refused", refusal: event.data.refusal, reason: event.data.refusal.code };
+      return turnedDown(base, event.data);
+    case "InventoryRetaken": {
+      const { lines, expires_at, order_id } = event.data;
+      return { ...heldAgain(base, lines), expires_at, order_id: order_id ?? base.order_id };
+    }
+    case "InventoryConfirmationFailed":
+      return { refusal: event.data.refusal };
     case "InventoryConfirmed":
       return { status: "confirmed", expires_at: null };
     case "InventoryExtended":
@@ -84,8 +126,42 @@ function unborn(event: ReservationEvent, at: Date): Reservation {
   };
 }
 
+function heldAgain(base: Reservation, lines: readonly Line[]): Partial<Reservation> {
+  return { status: "held", reason: null, refusal: null, lines: retakenLines(base.lines, lines) };
+}
+
+/** Remembers who could not have it. What it is for others, it stays. */
+function turnedDown(
+  base: Reservation,
+  { refusal, order_id, key }: { refusal: InventoryRefusal; order_id: string | null; key: string | null },
+): Partial<Reservation> {
+  const isStranger = refusal.code === "inventory.reservation_taken";
+  const name = isStranger && order_id !== null ? keyOfOrder(order_id) : key;
+  const keys = withKey(base.keys, name, refusedHold + refusal.code);
+  if (isStranger) return { keys };
+  const isUnborn = base.positions.length === 0;
+  if (isUnborn || base.status === "refused") {
+    return { status: "refused", refusal, reason: refusal.code, order_id, keys };
+  }
+  return order_id === null ? { keys } : { order_id, refusal, keys };
+}
+
 /** What a key can have been used for. */
 export const extension = "extension";
+const cartHold = "hold";
+const refusedHold = "refused ";
+
+/** What was answered to a cart or an order before; undefined when a hold was not asked for under this key. */
+export function answerOf(reservation: Reservation, key: string): "held" | InventoryRefusalCode | undefined {
+  const use = useOf(reservation, key);
+  if (use === undefined) return undefined;
+  return use.startsWith(refusedHold) ? (use.slice(refusedHold.length) as InventoryRefusalCode) : "held";
+}
+
+/** A key that no client can choose: for an order that has asked for what belongs to somebody else. */
+export function keyOfOrder(order_id: string): string {
+  return `order/${order_id}`;
+}
 
 export function commitOf(lines: readonly Line[]): string {
   const parts = lines.map(({ store_id, sku, quantity }) => JSON.stringify([store_id, sku, quantity]));
@@ -97,8 +173,8 @@ export function useOf({ keys }: Reservation, key: string): string | undefined {
   return keys.find((entry) => entry.startsWith(`${key} `))?.slice(key.length + 1);
 }
 
-function withKey(keys: readonly string[], key: string | null, use: string): readonly string[] {
-  return key === null ? keys : [...keys, `${key} ${use}`];
+function withKey(keys: readonly string[], key: string | null | undefined, use: string): readonly string[] {
+  return key == null ? keys : [...keys, `${key} ${use}`];
 }
 
 function withPosition(positions: readonly number[], position: number): readonly number[] {
@@ -119,6 +195,14 @@ function addedLines(lines: readonly ReservedLine[], more: readonly Line[]): Rese
     );
   }
   return [...added.values()];
+}
+
+/** What was shipped before the hold expired stays shipped; the rest is what is held now. */
+function retakenLines(lines: readonly ReservedLine[], retaken: readonly Line[]): ReservedLine[] {
+  const shipped = lines
+    .filter((line) => line.quantity_committed > 0)
+    .map((line) => ({ ...line, quantity: line.quantity_committed }));
+  return addedLines(shipped, retaken);
 }
 
 function newLine({ store_id, sku, quantity }: Line): ReservedLine {

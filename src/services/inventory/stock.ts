@@ -47,6 +47,7 @@ export function openedRecord(key: StockKey, product_id: string, at: Date): Stock
 export function effectOf(type: InventoryEvent["type"]): { on_hand: number; reserved: number } | undefined {
   switch (type) {
     case "InventoryReserved":
+    case "InventoryRetaken":
       return { on_hand: 0, reserved: 1 };
     case "InventoryReleased":
       return { on_hand: 0, reserved: -1 };

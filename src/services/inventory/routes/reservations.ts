@@ -31,6 +31,7 @@ export function registerReservationRoutes(app: HttpServer, inventory: Inventory)
         summary: "Hold stock, all lines or none",
         description:
           "The same id and lines answer the same, other lines on an open hold amend it by the difference. " +
+          "With an order_id, the order takes over an open hold that has none yet, and it is held anew from now. " +
           "A refusal leaves no trace: the same id may try again.",
         params: reservationParams,
         body: ReserveBody,

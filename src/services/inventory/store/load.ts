@@ -1,10 +1,10 @@
 import { TryAgain } from "../../../platform/batch/road.ts";
 import type { Transaction } from "../../../platform/batch/transaction.ts";
 import type { Statement } from "../../../platform/postgres/statement.ts";
-import { countId } from "../adjustment.ts";
+import { countId, restockId } from "../adjustment.ts";
 import { type InventorySettings, type KnownSku, StockBook } from "../book.ts";
 import type { Adjustment, InventoryCommand, Reservation, StockKey, StockRecord } from "../contract.ts";
-import { remaining } from "../reservation.ts";
+import { isOpen, remaining } from "../reservation.ts";
 import { keyOf, StockMap } from "../stock.ts";
 import { columns, log } from "./schema.ts";
 
@@ -37,7 +37,11 @@ export async function loadBook(
   ]);
 
   const held = [...reservations, ...overdue].map(parseReservation);
-  for (const { lines } of held) for (const line of lines) wanted.keys.set(line, line);
+  const confirmsOnly = settings.commit_on === "fulfillment" && forced.length === 0;
+  const movesStock = (r: Reservation) => wanted.moving.has(r.id) || !isOpen(r) || !confirmsOnly;
+  for (const { lines } of [...reservations.filter(movesStock), ...overdue]) {
+    for (const line of lines) wanted.keys.set(line, line);
+  }
   const keys = wanted.keys.values();
   const listed = skusOfProducts.map(({ sku }) => sku);
   const identified = performance.now();
@@ -64,16 +68,27 @@ export async function loadBook(
   return book;
 }
 
+const onlyConfirms = new Set<InventoryCommand["type"]>([
+  "ConfirmReservation",
+  "SecureReservation",
+  "ExtendReservation",
+]);
+
 function collect(commands: readonly InventoryCommand[]) {
   const keys = new StockMap<StockKey>();
   const forced = new StockMap<StockKey>();
   const reservations: string[] = [];
+  // Whatever else there is to be done about an open hold moves no stock, so its records need not be locked.
+  const moving = new Set<string>();
   const adjustments: string[] = [];
   const products: string[] = [];
   const skus: string[] = [];
   let overdue = 0;
   for (const command of commands) {
-    if ("reservation_id" in command) reservations.push(command.reservation_id);
+    if ("reservation_id" in command) {
+      reservations.push(command.reservation_id);
+      if (!onlyConfirms.has(command.type)) moving.add(command.reservation_id);
+    }
     if ("lines" in command && command.lines !== undefined) {
       for (const line of command.lines) keys.set(line, line);
     }
@@ -89,6 +104,9 @@ function collect(commands: readonly InventoryCommand[]) {
         if (command.force) forced.set(command, command);
         break;
       }
+      case "ReleaseReservation":
+        if (command.restock === true) adjustments.push(restockId(command));
+        break;
       case "ExpireReservations":
         overdue += command.limit;
         break;
@@ -97,7 +115,7 @@ function collect(commands: readonly InventoryCommand[]) {
         skus.push(...command.skus);
     }
   }
-  return { keys, forced, reservations, adjustments, products, skus, overdue };
+  return { keys, forced, reservations, moving, adjustments, products, skus, overdue };
 }
 
 /** SKUs without a record where they were looked for. */

@@ -26,12 +26,7 @@ export function saveBook(tx: Transaction, book: StockBook): void {
   if (history.length > 0)
     tx.write(insertHistory, [...columns(history, historyColumns), book.now, book.mark.position]);
   if (created.length > 0) {
-    tx.write(insertReservations, [
-      ...reservationArrays(created),
-      created.map((r) => r.order_id),
-      book.now,
-      book.mark.position,
-    ]);
+    tx.write(insertReservations, [...reservationArrays(created), book.now, book.mark.position]);
   }
   if (updated.length > 0)
     tx.write(updateReservations, [...reservationArrays(updated), book.now, book.mark.position]);
@@ -45,9 +40,14 @@ export function saveBook(tx: Transaction, book: StockBook): void {
   log.append(tx, book.mark, book.events.map(asRecord));
 }
 
-function asRecord({ event, traceparent }: StockBook["events"][number]): EventRecord {
-  const record = { type: event.type, subject: subjectOf(event), data: event.data };
-  return traceparent === undefined ? record : { ...record, traceparent };
+function asRecord({ event, origin: { traceparent, cause } }: StockBook["events"][number]): EventRecord {
+  return {
+    type: event.type,
+    subject: subjectOf(event),
+    data: event.data,
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(cause === undefined ? {} : { cause }),
+  };
 }
 
 function subjectOf(event: RecordedEvent): string {
@@ -69,6 +69,7 @@ function reservationArrays(reservations: readonly Reservation[]): unknown[][] {
     reservations.map((reservation) => reservation.refusal && JSON.stringify(reservation.refusal)),
     reservations.map((reservation) => reservation.expires_at),
     reservations.map(({ keys }) => (keys.length > 0 ? JSON.stringify(keys) : null)),
+    reservations.map((reservation) => reservation.order_id),
   ];
 }
 
@@ -118,9 +119,10 @@ const updateReservations: Statement = {
   name: "inventory_update_reservations",
   text: `update inventory.reservations r
          set status = v.status, lines = v.lines, reason = v.reason, refusal = v.refusal, expires_at = v.expires_at,
-             keys = v.keys, updated_at = $8, positions = r.positions || $9::bigint
-         from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[])
-           as v (id, status, lines, reason, refusal, expires_at, keys)
+             keys = v.keys, order_id = v.order_id, updated_at = $9, positions = r.positions || $10::bigint
+         from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[],
+                     $8::text[])
+           as v (id, status, lines, reason, refusal, expires_at, keys, order_id)
          where r.id = v.id`,
 };
 const insertAdjustments: Statement = {

@@ -1,0 +1,108 @@
+import type { Appended } from "../../batch/transaction.ts";
+import { completeUpTo } from "../../log/horizon.ts";
+import type { Pool } from "../../postgres/pool.ts";
+import { readerOf } from "../../postgres/statement.ts";
+
+const firstLookAgainMs = 2;
+const lastLookAgainMs = 100;
+
+/**
+ * How far each topic is complete, asked once for all groups of the process. It only ever grows, so a group may read up
+ * to here without asking again.
+ */
+export class Horizons {
+  private readonly pool: Pool;
+  private readonly onGrown: (topic: string) => void;
+  private readonly onError: (error: unknown) => void;
+  private readonly complete = new Map<string, number>();
+  private readonly appended = new Map<string, number>();
+  private readonly doubtful = new Set<string>();
+  private asking: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private pauseMs = firstLookAgainMs;
+  private stopped = false;
+
+  constructor(
+    pool: Pool,
+    topics: Iterable<string>,
+    onGrown: (topic: string) => void,
+    onError: (error: unknown) => void,
+  ) {
+    this.pool = pool;
+    this.onGrown = onGrown;
+    this.onError = onError;
+    for (const topic of topics) this.complete.set(topic, 0);
+  }
+
+  of(topic: string): number {
+    return this.complete.get(topic) ?? 0;
+  }
+
+  /** These topics have grown; others are none of our business. */
+  tell(appended: Appended): void {
+    for (const [topic, position] of appended) {
+      if (!this.complete.has(topic)) continue;
+      this.appended.set(topic, Math.max(position, this.appended.get(topic) ?? 0));
+      this.doubtful.add(topic);
+    }
+    this.pauseMs = firstLookAgainMs;
+    this.ask();
+  }
+
+  /** Looks at all topics, in case that something was not told. */
+  look(): void {
+    for (const topic of this.complete.keys()) this.doubtful.add(topic);
+    this.ask();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.asking;
+  }
+
+  private ask(): void {
+    if (this.stopped || this.doubtful.size === 0) return;
+    this.asking ??= this.answer();
+  }
+
+  private async answer(): Promise<void> {
+    clearTimeout(this.timer);
+    try {
+      const client = await this.pool.connect();
+      try {
+        while (this.doubtful.size > 0) await this.askFor([...this.doubtful], readerOf(client));
+      } finally {
+        client.release();
+      }
+    } catch (error) {
+      this.onError(error);
+    }
+    this.asking = undefined;
+    this.lookAgain();
+  }
+
+  private async askFor(topics: string[], reader: ReturnType<typeof readerOf>): Promise<void> {
+    this.doubtful.clear();
+    const answers = await Promise.all(topics.map((topic) => completeUpTo(reader, topic)));
+    topics.forEach((topic, i) => {
+      if (answers[i]! <= this.of(topic)) return;
+      this.complete.set(topic, answers[i]!);
+      this.onGrown(topic);
+    });
+  }
+
+  /**
+   * What was committed may stand behind a transaction that still runs. If that one writes nothing in the end, nobody
+   * tells of it, so we look again by ourselves.
+   */
+  private lookAgain(): void {
+    const held = [...this.appended].filter(([topic, position]) => position > this.of(topic));
+    if (held.length === 0 || this.stopped) return;
+    this.timer = setTimeout(() => {
+      for (const [topic] of held) this.doubtful.add(topic);
+      this.ask();
+    }, this.pauseMs).unref();
+    this.pauseMs = Math.min(lastLookAgainMs, this.pauseMs * 2);
+  }
+}

@@ -1,0 +1,123 @@
+import type { Reader, Statement } from "../../postgres/statement.ts";
+import type { BusEvent } from "../port.ts";
+import { busEventsOf, type LogRow } from "./log-row.ts";
+
+/** How far a group has come in a topic, as its cursor says. */
+export interface Place {
+  /** The last row of the log that is done. */
+  readonly position: number;
+  /** Events of the row right behind it that are done too. */
+  readonly index: number;
+}
+
+export interface Fetched {
+  readonly rows: LogRow[];
+  /** Everything up to here has been looked at. */
+  readonly readTo: number;
+}
+
+interface Entry {
+  readonly event: BusEvent;
+  /** Where the row stands that it comes from. */
+  readonly position: number;
+  /** Where the cursor stands once it is done. */
+  readonly after: Place;
+}
+
+const charactersAtOnce = 500_000;
+const rowsAtOnce = 500;
+
+/** What a group reads of one topic: read ahead, in order, and gone on with where the last batch has ended. */
+export class Tail {
+  readonly topic: string;
+  place: Place = { position: 0, index: 0 };
+  private readTo = 0;
+  private entries: Entry[] = [];
+  private readonly read: Statement;
+  private readonly types: ReadonlySet<string>;
+  private readonly mention: RegExp;
+  private limit = 20;
+
+  constructor(topic: string, types: readonly string[]) {
+    this.topic = topic;
+    this.types = new Set(types);
+    // Most rows of some logs hold nothing that is wanted: a look at the text spares parsing them.
+    this.mention = new RegExp(`"type":"(?:${types.join("|")})"`);
+    this.read = {
+      name: `bus_read_${topic}`,
+      text: `select position, at, events from ${topic}.whole_log
+             where position > $1 and position <= $2 order by position limit $3`,
+    };
+  }
+
+  get waiting(): number {
+    return this.entries.length;
+  }
+
+  /** Every row up to here is done. */
+  get doneTo(): number {
+    return this.entries.length > 0 ? this.entries[0]!.position - 1 : this.readTo;
+  }
+
+  isBehind(horizon: number): boolean {
+    return this.entries.length > 0 || this.readTo < horizon;
+  }
+
+  /** Whether the cursor stands where we left it; if it was moved by somebody else, what was read ahead is void. */
+  resume(place: Place): boolean {
+    if (place.position === this.place.position && place.index === this.place.index) return true;
+    this.place = place;
+    this.readTo = place.position;
+    this.entries = [];
+    return false;
+  }
+
+  /** The next rows of the log, unless some that were read before still wait. */
+  async fetch(database: Reader, horizon: number): Promise<Fetched | undefined> {
+    if (this.entries.length > 0 || this.readTo >= horizon) return undefined;
+    const { limit } = this;
+    const rows = await database.read<LogRow>(this.read, [this.readTo, horizon, limit]);
+    return { rows, readTo: rows.length < limit ? horizon : rows.at(-1)!.position };
+  }
+
+  accept(fetched: Fetched | undefined): void {
+    if (fetched === undefined) return;
+    const { rows, readTo } = fetched;
+    this.entries = rows.flatMap((row) => this.entriesOf(row));
+    this.readTo = readTo;
+    const characters = rows.reduce((sum, { events }) => sum + events.length, 0);
+    const fitting = Math.floor((charactersAtOnce * rows.length) / Math.max(1, characters));
+    if (rows.length > 0) this.limit = Math.min(rowsAtOnce, Math.max(1, fitting));
+  }
+
+  private entriesOf(row: LogRow): Entry[] {
+    if (!this.mention.test(row.events)) return [];
+    const { position } = row;
+    const done = position === this.place.position + 1 ? this.place.index : 0;
+    const wanted = busEventsOf(this.topic, row).flatMap((event, index) =>
+      index >= done && this.types.has(event.type) ? [{ event, index }] : [],
+    );
+    return wanted.map(({ event, index }, i) => ({
+      event,
+      position,
+      after: i === wanted.length - 1 ? { position, index: 0 } : { position: position - 1, index: index + 1 },
+    }));
+  }
+
+  events(count: number): BusEvent[] {
+    return this.entries.slice(0, count).map(({ event }) => event);
+  }
+
+  /** Where the cursor stands once the next `count` events are done. */
+  placeAfter(count: number): Place {
+    if (count === this.entries.length) {
+      return this.readTo > this.place.position ? { position: this.readTo, index: 0 } : this.place;
+    }
+    return count === 0 ? this.place : this.entries[count - 1]!.after;
+  }
+
+  advance(count: number): void {
+    this.place = this.placeAfter(count);
+    this.entries = this.entries.slice(count);
+  }
+}

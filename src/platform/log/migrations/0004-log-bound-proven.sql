@@ -1,0 +1,2 @@
+-- Up Migration
+alter table log validate constraint log_bound;

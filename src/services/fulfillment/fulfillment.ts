@@ -1,0 +1,148 @@
+import CircuitBreaker from "opossum";
+import { setAside } from "../../platform/batch/dead-letters.ts";
+import { Road } from "../../platform/batch/road.ts";
+import type { Transaction } from "../../platform/batch/transaction.ts";
+import type { BusEvent } from "../../platform/bus/port.ts";
+import { readerOf } from "../../platform/postgres/statement.ts";
+import type { ServiceOptions } from "../../platform/service.ts";
+import { callTimeoutMs, Handover, leaseMs, NotTried } from "./carriers/handover.ts";
+import type { Carrier } from "./carriers/port.ts";
+import { type SimulatedCarrier, simulatedCarrier } from "./carriers/simulated.ts";
+import { commandsFrom } from "./consumers.ts";
+import type { ClaimShipments, FulfillmentCommand, FulfillmentReply, KnownShipment } from "./contract.ts";
+import { fulfillmentHandler } from "./handle.ts";
+import { type FulfillmentMetrics, fulfillmentMetrics } from "./metrics.ts";
+import * as queries from "./queries.ts";
+import { schema } from "./store.ts";
+
+export interface FulfillmentSettings {
+  /** `manual`: none is called; whoever packs says through the API what has left. */
+  readonly carrier: "simulated" | "manual";
+}
+
+export interface FulfillmentOptions extends ServiceOptions {
+  readonly settings: FulfillmentSettings;
+}
+
+/** What can be asked of the service within this process. */
+export interface Fulfillment {
+  submit(command: FulfillmentCommand): Promise<FulfillmentReply>;
+  /** For the bus; the shipments go to the carrier once the transaction is durable. */
+  hear(tx: Transaction, events: readonly BusEvent[]): Promise<() => void>;
+  /** Takes up what waits for the carrier; answers whether there may be more. */
+  sweep(): Promise<boolean>;
+  shipment(id: string): Promise<KnownShipment | undefined>;
+  listShipments(
+    status: KnownShipment["status"] | undefined,
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ items: KnownShipment[]; next: string | null }>;
+  /** Undefined when another carrier is used. */
+  readonly simulated: SimulatedCarrier | undefined;
+  carrierState(): object;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+const claimedAtOnce = 500;
+
+export function createFulfillment(options: FulfillmentOptions): Fulfillment {
+  const { pool, reads, maxWaiting, registry, logger, tracer, settings } = options;
+  const database = readerOf(reads);
+  const metrics = fulfillmentMetrics(registry);
+  const simulated = settings.carrier === "simulated" ? simulatedCarrier() : undefined;
+  const guard = simulated && guardOf(metrics);
+  const handover = guard && handoverTo(simulated);
+  const handle = fulfillmentHandler(() => (handover ? { room: handover.room, leaseMs } : null));
+  const road = new Road<FulfillmentCommand, FulfillmentReply>({
+    pool,
+    handle,
+    maxWaiting,
+    workOf: (command) => (command.type === "ClaimShipments" ? command.limit : 1),
+    observer: { poison: setAside(pool, schema, logger) },
+    tracer,
+    service: schema,
+  });
+
+  function handoverTo(carrier: Carrier): Handover {
+    return new Handover({
+      carrier,
+      guard: guard!.run,
+      isReachable: () => !guard!.breaker.opened,
+      submit,
+      onError: (error) =>
+        logger.warn({ err: error }, "a carrier's answer could not be kept; asking again later"),
+    });
+  }
+
+  function settled(reply: FulfillmentReply): void {
+    metrics.answered(reply);
+    if (reply.accepted) handover?.take(reply.handed);
+  }
+
+  async function submit(command: FulfillmentCommand): Promise<FulfillmentReply> {
+    const reply = await road.submit(command);
+    settled(reply);
+    return reply;
+  }
+
+  return {
+    submit,
+    async hear(tx, events) {
+      const replies = await handle(tx, commandsFrom(events));
+      return () => replies.forEach(settled);
+    },
+    async sweep() {
+      const limit = Math.min(handover?.room ?? 0, claimedAtOnce);
+      if (limit === 0) return false;
+      const claim: ClaimShipments = { type: "ClaimShipments", limit };
+      const reply = await submit(claim);
+      return reply.accepted && reply.handed.length === limit;
+    },
+    shipment: (id) => queries.findShipment(database, id),
+    listShipments: (status, after, limit) => queries.listShipments(database, status, after, limit),
+    simulated,
+    carrierState: () =>
+      handover && guard
+        ? { carrier: settings.carrier, breaker: stateOf(guard.breaker), ...handover.state }
+        : { carrier: settings.carrier },
+    start: () => handover?.start(),
+    async stop() {
+      await handover?.stop();
+      guard?.breaker.shutdown();
+      await road.drain();
+    },
+  };
+}
+
+/** Calls the carrier no more for a while when half of the calls have failed, and gives up on one that takes too long. */
+function guardOf(metrics: FulfillmentMetrics) {
+  const breaker = new CircuitBreaker(<Answer>(call: () => Promise<Answer>) => call(), {
+    name: "carrier",
+    timeout: callTimeoutMs,
+    errorThresholdPercentage: 50,
+    volumeThreshold: 20,
+    resetTimeout: 5_000,
+    rollingPercentilesEnabled: false,
+  });
+  return {
+    breaker,
+    async run<Answer>(call: () => Promise<Answer>): Promise<Answer> {
+      const started = performance.now();
+      try {
+        const answer = await breaker.fire(call);
+        metrics.called("answered", (performance.now() - started) / 1_000);
+        return answer as Answer;
+      } catch (error) {
+        if ((error as { code?: unknown }).code === "EOPENBREAKER") throw new NotTried();
+        metrics.called("unanswered", (performance.now() - started) / 1_000);
+        throw error;
+      }
+    },
+  };
+}
+
+function stateOf({ opened, halfOpen }: CircuitBreaker): string {
+  if (opened) return "open";
+  return halfOpen ? "half_open" : "closed";
+}

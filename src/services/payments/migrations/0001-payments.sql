@@ -1,0 +1,61 @@
+-- Up Migration
+
+-- One for each order, under the order's id.
+create table payments (
+  id text collate "C" primary key,
+  reservation_id text not null,
+  status text not null,
+  amount_minor bigint,
+  currency text,
+  token text,
+  -- Whether the stock is held, and when that was said last: what a replay says once more is older.
+  reserved boolean not null,
+  hold_at timestamptz,
+  -- Why it failed, or why it shall be undone; the detail alone is why it waits.
+  code text,
+  detail text,
+  -- Calls that may have reached the gateway, and how many in a row have settled nothing.
+  attempts integer not null,
+  failures integer not null,
+  due_at timestamptz,
+  -- Until then it is the worker's; without a worker it is the next one's from then on.
+  next_try_at timestamptz,
+  worker text,
+  delayed_at timestamptz,
+  gateway text,
+  gateway_reference text,
+  -- What a later try belongs to; kept only while there is one to come.
+  traceparent text,
+  cause text,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  constraint known_status check (status in ('open', 'charging', 'succeeded', 'failed', 'refunding', 'refunded')),
+  constraint unsettled_is_tried_again check ((status in ('charging', 'refunding')) = (next_try_at is not null)),
+  constraint only_unsettled_is_held check (worker is null or next_try_at is not null),
+  constraint charged_is_known check (
+    status not in ('succeeded', 'refunding', 'refunded')
+    or (amount_minor is not null and gateway is not null and gateway_reference is not null)
+  )
+) with (fillfactor = 70);
+-- What is to be done at the gateway: a few thousand of all that there ever were. Without it the sweep would read the
+-- whole table every second; the price is that two updates of each payment are not HOT.
+create index payments_unsettled on payments (next_try_at) where next_try_at is not null;
+
+-- The simulated gateway's own books. Nobody but it and `holdfast verify` may look: to us it is a bank far away.
+create table simulated_bank (
+  id text collate "C" primary key,
+  status text not null,
+  amount_minor bigint not null,
+  currency text not null,
+  token text not null,
+  reference text not null,
+  detail text,
+  settles_at timestamptz,
+  refunded_minor bigint not null,
+  refund_reference text,
+  created_at timestamptz not null,
+  constraint known_status check (status in ('succeeded', 'declined', 'pending', 'cancelled')),
+  constraint refunds_what_was_charged check (
+    refunded_minor between 0 and amount_minor and (refunded_minor = 0 or status in ('succeeded', 'pending'))
+  )
+);

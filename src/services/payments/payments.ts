@@ -1,0 +1,214 @@
+import { randomUUID } from "node:crypto";
+import { setAside } from "../../platform/batch/dead-letters.ts";
+import { Road } from "../../platform/batch/road.ts";
+import type { Transaction } from "../../platform/batch/transaction.ts";
+import type { AfterCommit, BusEvent } from "../../platform/bus/port.ts";
+import { readerOf } from "../../platform/postgres/statement.ts";
+import type { ServiceOptions } from "../../platform/service.ts";
+import { Breaker, type BreakerState } from "./charging/breaker.ts";
+import { ChargeWorker } from "./charging/worker.ts";
+import { commandsFrom } from "./consumers.ts";
+import type { PaymentCommand, PaymentView, Simulation } from "./contract.ts";
+import { createGateway, type GatewaySettings } from "./gateways/create.ts";
+import type { WebhookHeaders } from "./gateways/port.ts";
+import { SimulatedGateway } from "./gateways/simulated/gateway.ts";
+import { type PaymentReply, paymentHandler } from "./handle.ts";
+import { paymentMetrics } from "./metrics.ts";
+import type { PaymentRules } from "./payment.ts";
+import { findPayment, readBacklog } from "./queries.ts";
+import { schema } from "./store.ts";
+
+export type PaymentSettings = GatewaySettings & {
+  /** How long a hold lasts; while the gateway cannot be reached it is extended in time. */
+  readonly hold_ttl_seconds: number;
+  /** How long a gateway that cannot be reached is waited for. */
+  readonly patience_seconds: number;
+  /** Calls at once. Absent: as many as suit the gateway. */
+  readonly concurrency?: number;
+  readonly timing?: Partial<PaymentTiming>;
+};
+
+export interface PaymentTiming {
+  readonly call_timeout_ms: number;
+  /** How long the breaker stays open before a single call tries again. */
+  readonly breaker_reset_ms: number;
+  /** Longer than the calls of a turn may take, all together. */
+  readonly lease_ms: number;
+  readonly first_retry_ms: number;
+  readonly longest_retry_ms: number;
+  readonly sweep_every_ms: number;
+}
+
+export const paymentTiming: PaymentTiming = {
+  call_timeout_ms: 10_000,
+  breaker_reset_ms: 5_000,
+  lease_ms: 45_000,
+  first_retry_ms: 1_000,
+  longest_retry_ms: 60_000,
+  sweep_every_ms: 1_000,
+};
+
+export type WebhookAnswer =
+  | { readonly accepted: true; readonly known: boolean }
+  | { readonly accepted: false; readonly code: "payments.webhook_signature"; readonly detail: string };
+
+/** What can be asked of the service within this process. */
+export interface Payments {
+  readonly gateway: string;
+  /** What is submitted is carried out; the turns at the gateway that it leads to are taken here. */
+  submit(command: PaymentCommand): Promise<PaymentReply>;
+  handle(tx: Transaction, events: readonly BusEvent[]): Promise<AfterCommit>;
+  payment(id: string): Promise<PaymentView | undefined>;
+  receiveWebhook(rawBody: Buffer, headers: WebhookHeaders): Promise<WebhookAnswer>;
+  /** Undefined when the gateway is a real one. */
+  simulation(): Simulation | undefined;
+  simulate(simulation: Simulation): void;
+  /** Takes up what is overdue, or `early` what only waits for the gateway to come back. */
+  sweep(early: boolean): Promise<void>;
+  refundsOverdue(): Promise<number>;
+  state(): { readonly breaker: BreakerState; readonly waiting: number };
+  stop(): Promise<void>;
+}
+
+const sweepLimit = 1_000;
+
+export function createPayments(options: ServiceOptions & { settings: PaymentSettings }): Payments {
+  const { pool, reads, maxWaiting, registry, logger, tracer, settings } = options;
+  const timing = { ...paymentTiming, ...settings.timing };
+  const database = readerOf(reads);
+  const name = randomUUID();
+
+  const gateway = createGateway({
+    settings,
+    pool,
+    schema,
+    maxWaiting,
+    logger,
+    callTimeoutMs: timing.call_timeout_ms,
+    deliver: receiveWebhook,
+  });
+  const breaker = new Breaker({
+    call_timeout_ms: timing.call_timeout_ms,
+    reset_ms: timing.breaker_reset_ms,
+    onStateChange(state) {
+      logger.warn({ gateway: gateway.name, breaker: state }, `the breaker before the gateway is ${state}`);
+      if (state === "closed") void sweepNow(true);
+    },
+  });
+  const metrics = paymentMetrics(
+    registry,
+    () => readBacklog(database),
+    () => breaker.state,
+  );
+  const worker = new ChargeWorker({
+    name,
+    gateway,
+    breaker,
+    concurrency: settings.concurrency ?? gateway.concurrency,
+    leaseMs: timing.lease_ms,
+    metrics,
+    tracer,
+    logger,
+    submit,
+  });
+  const carryOut = paymentHandler({
+    rules: rulesOf(settings, timing),
+    gateway: gateway.name,
+    worker: name,
+    room: () => worker.room,
+  });
+  const road = new Road<PaymentCommand, PaymentReply>({
+    pool,
+    handle: carryOut,
+    maxWaiting,
+    maxWork: batchLimit,
+    // A sweep locks what it finds, in no order of ids, so it has its batch for itself.
+    workOf: ({ type }) => (type === "TakeOver" ? batchLimit : 1),
+    observer: { poison: setAside(pool, schema, logger) },
+    tracer,
+    service: schema,
+  });
+
+  function follow(reply: PaymentReply): void {
+    metrics.happened(reply.events);
+    worker.take(reply.tasks);
+  }
+
+  async function submit(command: PaymentCommand): Promise<PaymentReply> {
+    const reply = await road.submit(command);
+    follow(reply);
+    return reply;
+  }
+
+  async function receiveWebhook(rawBody: Buffer, headers: WebhookHeaders): Promise<WebhookAnswer> {
+    const webhook = gateway.parseWebhook(rawBody, headers);
+    if (!webhook.verified) {
+      return { accepted: false, code: "payments.webhook_signature", detail: webhook.detail };
+    }
+    if (webhook.notice === undefined) return { accepted: true, known: true };
+    const { payment_id, outcome } = webhook.notice;
+    const { known } = await submit({ type: "RecordCharge", payment_id, outcome, chance: Math.random() });
+    if (!known) logger.warn({ gateway: gateway.name, payment_id }, "a webhook speaks of an unknown payment");
+    return { accepted: true, known };
+  }
+
+  async function sweep(early: boolean): Promise<void> {
+    for (;;) {
+      const limit = Math.min(sweepLimit, worker.room);
+      if (limit === 0) return;
+      const { tasks } = await submit({ type: "TakeOver", limit, early });
+      if (tasks.length < limit) return;
+    }
+  }
+
+  async function sweepNow(early: boolean): Promise<void> {
+    try {
+      await sweep(early);
+    } catch (error) {
+      logger.warn({ err: error }, "delayed payments could not be taken up at once; the next sweep does");
+    }
+  }
+
+  return {
+    gateway: gateway.name,
+    submit,
+    async handle(tx, events) {
+      const replies = await carryOut(tx, commandsFrom(events));
+      return () => {
+        for (const reply of replies) follow(reply);
+      };
+    },
+    payment: (id) => findPayment(database, id),
+    receiveWebhook,
+    simulation: () => (gateway instanceof SimulatedGateway ? gateway.simulation : undefined),
+    simulate(simulation) {
+      if (gateway instanceof SimulatedGateway) gateway.simulation = simulation;
+    },
+    sweep,
+    refundsOverdue: async () => (await readBacklog(database)).refunds_overdue,
+    state: () => ({ breaker: breaker.state, waiting: worker.waiting }),
+    async stop() {
+      await worker.stop();
+      await road.drain();
+      await gateway.stop();
+      breaker.stop();
+    },
+  };
+}
+
+const batchLimit = 2_000;
+
+/** Between two tries a hold must not run out, so with short holds the tries come sooner. */
+function rulesOf(
+  { hold_ttl_seconds, patience_seconds }: PaymentSettings,
+  timing: PaymentTiming,
+): PaymentRules {
+  const { lease_ms, first_retry_ms, longest_retry_ms } = timing;
+  return {
+    hold_ttl_seconds,
+    patience_seconds,
+    lease_ms,
+    first_retry_ms,
+    longest_retry_ms: Math.min(longest_retry_ms, (hold_ttl_seconds * 1_000) / 3),
+  };
+}

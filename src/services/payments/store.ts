@@ -1,0 +1,91 @@
+import type { Transaction } from "../../platform/batch/transaction.ts";
+import { logWriter } from "../../platform/log/append.ts";
+import type { Statement } from "../../platform/postgres/statement.ts";
+import type { TakeOver } from "./contract.ts";
+import type { Payment } from "./payment.ts";
+
+export const schema = "payments";
+export const log = logWriter(schema);
+
+export function lockPayments(tx: Transaction, ids: readonly string[]): Promise<Payment[]> {
+  return tx.read<Payment>(lockById, [ids]);
+}
+
+/** What somebody else has locked is somebody else's work. */
+export function lockOverdue(tx: Transaction, gateway: string, command: TakeOver): Promise<Payment[]> {
+  return tx.read<Payment>(command.early ? lockDelayed : lockDue, [gateway, command.limit]);
+}
+
+/** Written in the order of their keys, so that of two processes with the same new ones neither waits for the other. */
+export function savePayments(
+  tx: Transaction,
+  created: readonly Payment[],
+  updated: readonly Payment[],
+): void {
+  if (created.length > 0) tx.write(insertPayments, arrays(created));
+  if (updated.length > 0) tx.write(updatePayments, arrays(updated));
+}
+
+const columns = {
+  id: "text",
+  reservation_id: "text",
+  status: "text",
+  amount_minor: "bigint",
+  currency: "text",
+  token: "text",
+  reserved: "boolean",
+  hold_at: "timestamptz",
+  code: "text",
+  detail: "text",
+  attempts: "int",
+  failures: "int",
+  due_at: "timestamptz",
+  next_try_at: "timestamptz",
+  worker: "text",
+  delayed_at: "timestamptz",
+  gateway: "text",
+  gateway_reference: "text",
+  traceparent: "text",
+  cause: "text",
+  created_at: "timestamptz",
+  updated_at: "timestamptz",
+} as const satisfies Record<keyof Payment, string>;
+
+const names = Object.keys(columns) as (keyof Payment)[];
+const list = names.join(", ");
+const unnested = `unnest(${names.map((name, i) => `$${i + 1}::${columns[name]}[]`).join(", ")})`;
+const fixed: readonly string[] = ["id", "reservation_id", "created_at"];
+
+function arrays(payments: readonly Payment[]): unknown[][] {
+  const sorted = [...payments].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return names.map((name) => sorted.map((payment) => payment[name]));
+}
+
+const lockById: Statement = {
+  name: "payments_lock",
+  text: `select ${list} from payments.payments where id = any($1::text[]) order by id for update`,
+};
+const lockDue: Statement = {
+  name: "payments_lock_due",
+  text: `select ${list} from payments.payments
+         where next_try_at <= now() and gateway = $1 order by next_try_at limit $2 for update skip locked`,
+};
+const lockDelayed: Statement = {
+  name: "payments_lock_delayed",
+  text: `select ${list} from payments.payments
+         where next_try_at is not null and worker is null and failures > 0 and gateway = $1
+         order by next_try_at limit $2 for update skip locked`,
+};
+const insertPayments: Statement = {
+  name: "payments_insert",
+  text: `insert into payments.payments (${list}) select * from ${unnested}`,
+};
+const updatePayments: Statement = {
+  name: "payments_update",
+  text: `update payments.payments p
+         set ${names
+           .filter((name) => !fixed.includes(name))
+           .map((name) => `${name} = v.${name}`)
+           .join(", ")}
+         from ${unnested} as v (${list}) where p.id = v.id`,
+};

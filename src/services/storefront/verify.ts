@@ -1,0 +1,117 @@
+import { type LogBatch, readLog } from "../../platform/log/read.ts";
+import type { Reader } from "../../platform/postgres/statement.ts";
+import type { Finding } from "../../platform/service.ts";
+import { Availability, chain, rowOf } from "./availability.ts";
+import { statementsOf } from "./consumers.ts";
+import type { AvailabilityRow } from "./contract.ts";
+import { readCursor, readRows, topic } from "./store.ts";
+
+const batchesAtOnce = 100;
+const violationsShown = 20;
+
+/**
+ * Folds the inventory's log up to the saved cursor and compares every row with what comes of it. A row may be further
+ * than the cursor; then the log behind it must state just that.
+ */
+export async function verifyStorefront(
+  database: Reader,
+  onProgress: (message: string) => void,
+): Promise<Finding[]> {
+  const cursor = await readCursor(database);
+  const folded = new Availability();
+  const ahead = new Map<string, AvailabilityRow>();
+  let events = 0;
+  let comparison: Comparison | undefined;
+  let position = 0;
+  for (;;) {
+    const batches = await readLog(database, topic, position, batchesAtOnce);
+    for (const batch of batches) {
+      if (batch.position > cursor) comparison ??= await compare(database, folded, ahead);
+      if (comparison === undefined) events += batch.events.length;
+      else if (ahead.size > 0) removeStated(ahead, batch);
+      apply(folded, batch);
+    }
+    position = batches.at(-1)?.position ?? position;
+    const isDone = batches.length < batchesAtOnce || (comparison !== undefined && ahead.size === 0);
+    if (isDone) break;
+    onProgress(`${number(events)} events replayed for the storefront`);
+  }
+  comparison ??= await compare(database, folded, ahead);
+  const unstated = [...ahead.values()].map(
+    (row) => `${row.sku} in ${row.store_id}: the log never stated ${JSON.stringify(row)}`,
+  );
+  return [
+    {
+      check: "promise 4: replaying the inventory's log gives what the storefront sells",
+      looked_at: `${number(events)} events against ${number(comparison.rows)} records`,
+      violations: [...comparison.violations, ...unstated].slice(0, violationsShown),
+    },
+  ];
+}
+
+interface Comparison {
+  readonly rows: number;
+  readonly violations: readonly string[];
+}
+
+async function compare(
+  database: Reader,
+  folded: Availability,
+  ahead: Map<string, AvailabilityRow>,
+): Promise<Comparison> {
+  const violations: string[] = [];
+  let count = 0;
+  for await (const rows of readRows(database)) {
+    for (const row of rows) {
+      const expected = find(folded, row);
+      if (expected !== undefined) count++;
+      if (row.version > (expected?.version ?? 0)) {
+        ahead.set(keyOf(row), row);
+      } else if (!isSame(row, expected!)) {
+        violations.push(
+          `${row.sku} in ${row.store_id}: the table has ${JSON.stringify(row)}, the log gives ${JSON.stringify(expected)}`,
+        );
+      }
+    }
+  }
+  if (count !== folded.size) {
+    violations.push(`${number(count)} records are kept of the ${number(folded.size)} that the log knows`);
+  }
+  return { rows: count, violations };
+}
+
+/** Whether a SKU is listed is stated apart from its stock, and may be further too. */
+function isSame(row: AvailabilityRow, expected: AvailabilityRow): boolean {
+  return (
+    row.version === expected.version &&
+    row.quantity_available === expected.quantity_available &&
+    (row.listing_position > expected.listing_position || row.listed === expected.listed)
+  );
+}
+
+function removeStated(ahead: Map<string, AvailabilityRow>, { events }: LogBatch): void {
+  for (const statement of statementsOf(events)) {
+    if (statement.about !== "stock") continue;
+    const row = ahead.get(keyOf(statement));
+    if (row?.version === statement.version && row.quantity_available === statement.quantity_available) {
+      ahead.delete(keyOf(statement));
+    }
+  }
+}
+
+function apply(folded: Availability, { position, events }: LogBatch): void {
+  folded.apply(position, statementsOf(events), events.length - 1);
+}
+
+function find(folded: Availability, { sku, store_id }: AvailabilityRow): AvailabilityRow | undefined {
+  for (const record of chain(folded.find(sku))) if (record.store_id === store_id) return rowOf(record);
+  return undefined;
+}
+
+function keyOf({ sku, store_id }: { sku: string; store_id: string }): string {
+  return JSON.stringify([sku, store_id]);
+}
+
+function number(value: number): string {
+  return value.toLocaleString("en-US");
+}
