@@ -209,10 +209,11 @@ async function fill(): Promise<void> {
      select sku, 'main', now(), 2, 100, held::int, n / 10 + 1 ${each}`,
   );
   await pool.query(
-    `insert into inventory.reservations (id, status, lines, expires_at, created_at, updated_at, positions)
+    `insert into inventory.reservations (id, status, lines, expires_at, created_at, updated_at, positions, sweep_at)
      select 'order-' || n, case when held then 'held' else 'released' end,
             format('[{"store_id":"main","sku":"%s","quantity":1,"quantity_committed":0}]', sku)::json,
-            case when held then now() + (n - ${lastOverdue}) * interval '1 second' end, now(), now(), array[n / 10 + 1]
+            case when held then now() + (n - ${lastOverdue}) * interval '1 second' end, now(), now(), array[n / 10 + 1],
+            case when held then now() + (n - ${lastOverdue}) * interval '1 second' end
      ${each}`,
   );
   await pool.query(

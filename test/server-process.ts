@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { createEngine } from "../src/engine.ts";
 import { createPool } from "../src/platform/postgres/pool.ts";
 import { readerOf } from "../src/platform/postgres/statement.ts";
 import type { Finding } from "../src/platform/service.ts";
-import { verifyInventory } from "../src/services/inventory/verify.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -89,16 +89,18 @@ export class ServerProcess {
   }
 }
 
-/** What `verify` finds broken in the stock. */
+/** What the services find broken, all of them at the same moment. */
 export async function violations(databaseUrl: string): Promise<Finding[]> {
+  const { services, disconnect } = createEngine({ databaseUrl });
   const pool = createPool(databaseUrl, { max: 1, name: "verify" });
   const client = await pool.connect();
   try {
     await client.query("begin isolation level repeatable read, read only");
-    const findings = await verifyInventory(readerOf(client), () => {});
+    const findings: Finding[] = [];
+    for (const service of services) findings.push(...(await service.verify(readerOf(client), () => {})));
     return findings.filter(({ violations }) => violations.length > 0);
   } finally {
     client.release(true);
-    await pool.end();
+    await Promise.all([pool.end(), disconnect()]);
   }
 }

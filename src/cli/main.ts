@@ -2,6 +2,8 @@
 import { Command } from "commander";
 import { version } from "../main.ts";
 import { configCommand } from "./config.ts";
+import { consumersCommand } from "./consumers.ts";
+import { deadLettersCommand } from "./dead-letters.ts";
 import { demoCommand } from "./demo/command.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exportCommand } from "./export.ts";
@@ -31,6 +33,8 @@ for (const command of [
   exportCommand(),
   verifyCommand(),
   doctorCommand(),
+  consumersCommand(),
+  deadLettersCommand(),
   demoCommand(),
 ]) {
   program.addCommand(command);

@@ -38,7 +38,7 @@ export interface Service {
   /** What it listens to; the engine puts it on the bus. */
   readonly subscription?: Subscription;
   /** What there is to keep beside its log, or to take out of it before a part of it goes. */
-  readonly keeps?: Pick<KeptLog, "snapshot" | "tables">;
+  readonly keeps?: Pick<KeptLog, "days" | "snapshot" | "tables">;
   /** What `/health` asks of it, beside the database. */
   readonly probes?: readonly Probe[];
   /** Begins what a service does by itself: sweeping, charging, shipping. */

@@ -43,15 +43,7 @@ export class OrderDesk {
     await migrate(url, [...others.map((schema) => logMigrations(schema)), ...orderMigrations]);
     this.pool = createPool(url, { max: 4, name: "test" });
     this.registry = createRegistry();
-    this.service = ordersService({
-      pool: this.pool,
-      reads: this.pool,
-      settings: orderSettings,
-      maxWaiting: 1_000,
-      registry: this.registry,
-      logger: createLogger("silent"),
-      tracer: untraced,
-    });
+    this.service = this.another(this.registry);
     this.service.start();
     this.server = await startServer((app) => this.service.registerRoutes(app), { bodyLimitBytes: 1_048_576 });
   }
@@ -63,6 +55,19 @@ export class OrderDesk {
     clearInterval(idle);
     await this.service?.stop();
     await this.pool?.end();
+  }
+
+  /** The service of another process, which has not begun to do anything by itself. */
+  another(registry = createRegistry()): OrdersService {
+    return ordersService({
+      pool: this.pool,
+      reads: this.pool,
+      settings: orderSettings,
+      maxWaiting: 1_000,
+      registry,
+      logger: createLogger("silent"),
+      tracer: untraced,
+    });
   }
 
   /** As after a restart. */
@@ -87,8 +92,12 @@ export class OrderDesk {
     return { id: `${topic}-${position}-0`, topic, type, subject, key: subject, at, data: travelled };
   }
 
-  async deliver(...events: BusEvent[]): Promise<void> {
-    const { handle } = this.service.subscription!;
+  deliver(...events: BusEvent[]): Promise<void> {
+    return this.deliverTo(this.service, ...events);
+  }
+
+  async deliverTo(service: OrdersService, ...events: BusEvent[]): Promise<void> {
+    const { handle } = service.subscription!;
     const after = await transact(this.pool, (tx) => handle(tx, events));
     after?.();
   }
@@ -199,9 +208,9 @@ export class OrderDesk {
     return rows.map(({ type }) => type);
   }
 
-  async age(id: string, column: "deadline", seconds: number): Promise<void> {
+  async overdue(id: string, seconds = 1): Promise<void> {
     await this.pool.query(
-      `update orders.orders set ${column} = clock_timestamp() - make_interval(secs => $2) where id = $1`,
+      "update orders.orders set deadline = clock_timestamp() - make_interval(secs => $2) where id = $1",
       [id, seconds],
     );
   }

@@ -1,6 +1,10 @@
-import { afterAll, beforeAll, expect } from "vitest";
-import { createHoldfast, type Holdfast } from "../holdfast.ts";
+import { afterAll, beforeAll, expect, vi } from "vitest";
+import { createHoldfast, type Holdfast, type HoldfastOptions } from "../holdfast.ts";
+import { registerBusRoutes } from "../platform/bus/routes.ts";
+import { registerEventRoutes } from "../platform/log/routes.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
+import { readerOf } from "../platform/postgres/statement.ts";
+import { serviceNames } from "../platform/settings.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
 import type { Line } from "../services/inventory/contract.ts";
 import { useTestDatabase } from "./database.ts";
@@ -16,35 +20,57 @@ export interface HttpRequest {
 
 export type HttpAnswer = Awaited<ReturnType<TestServer["call"]>>;
 
-/** The engine behind HTTP, on a database of the test file's own. LowStock is announced at 2. */
-export function useShop(): Shop {
+export type ShopOptions = Omit<HoldfastOptions, "databaseUrl" | "logger">;
+
+/** The whole engine behind HTTP, on a database of its own. LowStock is announced at 2. */
+export function useShop(options: ShopOptions = {}): Shop {
   const database = useTestDatabase();
   const shop = new Shop();
-  beforeAll(() => shop.open(database.url));
+  beforeAll(() => shop.open(database.url, options));
   afterAll(() => shop.close());
   return shop;
 }
 
+export interface WantedOrder {
+  readonly lines: readonly Line[];
+  readonly token?: string;
+  readonly customer_id?: string;
+  /** The Idempotency-Key. */
+  readonly key?: string;
+  /** Seconds to wait for the outcome. */
+  readonly wait?: number;
+}
+
+const patient = { timeout: 25_000, interval: 20 };
+
 export class Shop {
   engine!: Holdfast;
+  /** The test's own way to the database. */
+  pool!: Pool;
+  url!: string;
   private server!: TestServer;
-  private pool!: Pool;
   private named = 0;
 
-  async open(databaseUrl: string): Promise<void> {
+  async open(databaseUrl: string, options: ShopOptions = {}): Promise<void> {
     const logger = createLogger("silent");
-    this.engine = await createHoldfast({ databaseUrl, lowStockThreshold: 2, logger });
-    this.pool = createPool(databaseUrl, { max: 1, name: "test" });
+    this.url = databaseUrl;
+    this.engine = await createHoldfast({ databaseUrl, lowStockThreshold: 2, logger, ...options });
+    this.pool = createPool(databaseUrl, { max: 4, name: "test" });
     this.server = await startServer(
       (app) => {
         for (const service of this.engine.services) service.registerRoutes(app);
+        registerEventRoutes(app, readerOf(this.pool), serviceNames);
+        registerBusRoutes(app, this.engine.bus);
       },
       { bodyLimitBytes: 1_048_576 },
     );
   }
 
   async close(): Promise<void> {
+    // A connection whose last request was answered while the server stops would keep it from ending.
+    const idle = setInterval(() => this.server?.app.server.closeIdleConnections(), 20);
     await this.server?.app.close();
+    clearInterval(idle);
     await this.engine?.close();
     await this.pool?.end();
   }
@@ -107,6 +133,132 @@ export class Shop {
     return items;
   }
 
+  delete(path: string): Promise<HttpAnswer> {
+    return this.send({ method: "DELETE", path });
+  }
+
+  // ---- orders ------------------------------------------------------------------------------------------------------
+
+  order({ lines, token = "tok_ok", customer_id = "anna", key, wait }: WantedOrder): Promise<HttpAnswer> {
+    const body = { customer_id, lines, payment: { token } };
+    return this.post("/v1/orders", body, {
+      "idempotency-key": key ?? this.fresh("request"),
+      ...(wait !== undefined && { prefer: `wait=${wait}` }),
+    });
+  }
+
+  /** The id of a new order. */
+  async ordered(wanted: WantedOrder): Promise<string> {
+    const { status, body } = await this.order(wanted);
+    expect({ status, body }).toMatchObject({ status: 202, body: { id: expect.any(String) } });
+    return body.id;
+  }
+
+  cancel(id: string, wait?: number): Promise<HttpAnswer> {
+    const prefer = wait === undefined ? undefined : { prefer: `wait=${wait}` };
+    return this.post(`/v1/orders/${id}/cancel`, { reason: "changed my mind" }, prefer);
+  }
+
+  /** What is answered there, as soon as it looks like this. */
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
+  async shows(path: string, expected: object): Promise<any> {
+    return vi.waitFor(async () => {
+      const { body } = await this.get(path);
+      expect(body).toMatchObject(expected);
+      return body;
+    }, patient);
+  }
+
+  /** The order, as soon as it has come so far. */
+  async becomes(id: string, status: string) {
+    return this.shows(`/v1/orders/${id}`, { status });
+  }
+
+  async timeline(id: string) {
+    const { status, body } = await this.get(`/v1/orders/${id}/timeline`);
+    expect(status).toBe(200);
+    return body;
+  }
+
+  /** What its timeline says that happened, in that order. */
+  async story(id: string): Promise<string[]> {
+    return (await this.timeline(id)).items.map(({ type }: { type: string }) => type);
+  }
+
+  /** On hand, reserved and available. */
+  async stock(sku: string): Promise<[number, number, number]> {
+    const { body } = await this.get(stockPath(sku));
+    return [body.quantity_on_hand, body.quantity_reserved, body.quantity_available];
+  }
+
+  async stockIs(sku: string, onHand: number, reserved: number): Promise<void> {
+    const expected = [onHand, reserved, onHand - reserved];
+    await vi.waitFor(async () => expect(await this.stock(sku)).toEqual(expected), patient);
+  }
+
+  // ---- what goes wrong ---------------------------------------------------------------------------------------------
+
+  /** The group handles nothing until what this answers is called: somebody else has its cursors. */
+  async holdUp(group: string): Promise<() => Promise<void>> {
+    const client = await this.pool.connect();
+    await client.query("begin");
+    await client.query(`select from ${group}.cursors order by topic for update`);
+    return async () => {
+      await client.query("rollback");
+      client.release();
+    };
+  }
+
+  // ---- what must be true when all is done --------------------------------------------------------------------------
+
+  /** All that was written has been handled, and every payment is settled. */
+  async settled(): Promise<void> {
+    await vi.waitFor(async () => {
+      const { body } = await this.get("/v1/consumers");
+      const isBehind = ({ group, lag, retrying }: Progress) => lag + retrying > 0 && group !== "storefront";
+      expect(body.items.filter(isBehind)).toEqual([]);
+      const { rows } = await this.pool.query(
+        `select id, status from payments.payments where status in ('open', 'charging', 'refunding')
+         union all select id, status from fulfillment.shipments where status = 'handing_over'`,
+      );
+      expect(rows).toEqual([]);
+    }, patient);
+  }
+
+  /** Every order has ended, nothing is held, the bank has what was bought and no more, and every promise is kept. */
+  async addsUp(): Promise<void> {
+    await this.settled();
+    const open = `select id, status from orders.orders where ended_as is null`;
+    expect((await this.pool.query(open)).rows).toEqual([]);
+    const held = `select store_id, sku, quantity_reserved from inventory.stock where quantity_reserved <> 0`;
+    expect((await this.pool.query(held)).rows).toEqual([]);
+    const { rows } = await this.pool.query(
+      `select (select coalesce(sum(total_minor), 0)::float8 from orders.orders where status = 'completed') as sold,
+              (select coalesce(sum(amount_minor - refunded_minor), 0)::float8 from payments.simulated_bank
+               where status = 'succeeded' or status = 'pending' and settles_at <= now()) as taken`,
+    );
+    expect(rows[0].taken, "what the bank has is what was sold").toBe(rows[0].sold);
+    expect((await this.get("/v1/dead-letters")).body.items).toEqual([]);
+    expect(await this.violations()).toEqual([]);
+  }
+
+  /** What the services find broken, all of them at the same moment. */
+  async violations(): Promise<string[]> {
+    const client = await this.pool.connect();
+    try {
+      await client.query("begin isolation level repeatable read, read only");
+      const found: string[] = [];
+      for (const service of this.engine.services) {
+        const findings = await service.verify(readerOf(client), () => {});
+        found.push(...findings.flatMap(({ violations }) => violations));
+      }
+      return found;
+    } finally {
+      await client.query("rollback");
+      client.release();
+    }
+  }
+
   // ---- what is there -----------------------------------------------------------------------------------------------
 
   /** A name that this test file has not used yet. */
@@ -116,10 +268,14 @@ export class Shop {
 
   /** A new SKU with so many on hand in the store `main`. */
   async stocked(quantity: number, sku = this.fresh("sku")): Promise<string> {
-    const content = { name: sku, skus: [{ sku, price_minor: 250, currency: "EUR" }] };
-    expect(await this.engine.putProduct(this.fresh("product"), content)).toMatchObject({ accepted: true });
+    await this.priced(sku, 250);
     if (quantity > 0) await this.engine.count({ store_id: "main", sku }, quantity, { reason: "found" });
     return sku;
+  }
+
+  async priced(sku: string, price_minor: number): Promise<void> {
+    const content = { name: sku, skus: [{ sku, price_minor, currency: "EUR" }] };
+    expect(await this.engine.putProduct(`product-of-${sku}`, content)).toMatchObject({ accepted: true });
   }
 
   /** A new reservation. */
@@ -146,6 +302,13 @@ export class Shop {
     );
     return rows.map(({ data }) => data);
   }
+}
+
+/** The storefront says only now and then how far it has come. */
+interface Progress {
+  readonly group: string;
+  readonly lag: number;
+  readonly retrying: number;
 }
 
 export function line(sku: string, quantity: number, store_id = "main"): Line {

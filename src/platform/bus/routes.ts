@@ -2,6 +2,7 @@ import { Type } from "typebox";
 import { pageOf, pageQuery } from "../http/page.ts";
 import { ProblemError, type ProblemTable, sendProblem } from "../http/problem.ts";
 import type { HttpServer } from "../http/server.ts";
+import { withoutTokens } from "../tokens.ts";
 import type { Bus, ReplayStart, RetryAnswer } from "./port.ts";
 
 export const busProblems = {
@@ -145,7 +146,8 @@ function registerDeadLetters(app: HttpServer, bus: Bus): void {
         response: { 200: pageOf(DeadLetterView) },
       },
     },
-    ({ query: { after, limit, ...filter } }) => bus.deadLetters(filter, after, limit),
+    async ({ query: { after, limit, ...filter } }) =>
+      withoutTokens(await bus.deadLetters(filter, after, limit)),
   );
 
   app.post(

@@ -13,6 +13,17 @@ export interface EventRecord {
   readonly cause?: string;
 }
 
+/** The order that an event is about, in whichever service it happened. */
+export function orderOf({ data }: EventRecord): string | undefined {
+  const { order_id } = data as { order_id?: unknown };
+  return typeof order_id === "string" ? order_id : undefined;
+}
+
+/** Whatever happens to an order belongs together. */
+export function keyOf(event: EventRecord): string {
+  return orderOf(event) ?? event.subject;
+}
+
 /** The database's clock, and the place where this batch will stand in the log. */
 export interface LogMark {
   readonly now: Date;

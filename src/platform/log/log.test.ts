@@ -1,6 +1,6 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { useTestDatabase } from "../../testing/database.ts";
-import { type Transaction, transact } from "../batch/transaction.ts";
+import { transact } from "../batch/transaction.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { createPool, type Pool } from "../postgres/pool.ts";
 import { type Reader, readerOf } from "../postgres/statement.ts";
@@ -8,22 +8,18 @@ import { logMigrations } from "../service.ts";
 import { type LogMark, logWriter } from "./append.ts";
 import { type LogBatch, readLog, readLogAt } from "./read.ts";
 
-const patienceMs = 20_000;
 const log = logWriter("teller");
 const database = useTestDatabase();
 let pool: Pool;
 let reader: Reader;
 
 beforeAll(async () => {
-  await migrate(database.url, [logMigrations("teller"), logMigrations("listener")]);
+  await migrate(database.url, [logMigrations("teller")]);
   pool = createPool(database.url, { max: 12, name: "log" });
   reader = readerOf(pool);
-  await pool.query(
-    "create table listener.heard (id bigint generated always as identity, subject text not null)",
-  );
 });
 afterAll(() => pool.end());
-beforeEach(() => pool.query("truncate teller.log, listener.cursors, listener.heard"));
+beforeEach(() => pool.query("truncate teller.log"));
 
 function told(subject: string) {
   return { type: "Told", subject, data: {} };

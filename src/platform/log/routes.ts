@@ -4,6 +4,8 @@ import { pageQuery } from "../http/page.ts";
 import { ProblemError, type ProblemTable, sendProblem } from "../http/problem.ts";
 import type { HttpServer } from "../http/server.ts";
 import type { Reader } from "../postgres/statement.ts";
+import { withoutTokens } from "../tokens.ts";
+import { keyOf, orderOf } from "./append.ts";
 import { BeforeHorizon, type FeedEvent, type FeedPlace, feedStart, readFeed } from "./feed.ts";
 
 export const logProblems = {
@@ -21,6 +23,9 @@ const CloudEvent = Type.Object(
     subject: Type.String({ description: "What it happened to: a reservation's id, a product's, …" }),
     time: Type.Unsafe<Date>(Type.String({ format: "date-time" })),
     datacontenttype: Type.Literal("application/json"),
+    partitionkey: Type.String({ description: "Events of one key are in order: an order's have its id." }),
+    correlationid: Type.Optional(Type.String({ description: "The order that it belongs to." })),
+    causationid: Type.Optional(Type.String({ description: "The id of the event that led to it." })),
     traceparent: Type.Optional(Type.String()),
     data: Type.Unknown(),
   },
@@ -68,7 +73,8 @@ export function registerEventRoutes(app: HttpServer, database: Reader, schemas: 
 }
 
 function asCloudEvent({ schema, position, index, at, event }: FeedEvent) {
-  const { type, subject, data, traceparent } = event;
+  const { type, subject, data, traceparent, cause } = event;
+  const order = orderOf(event);
   return {
     specversion: "1.0" as const,
     id: `${schema}-${position}-${index}`,
@@ -77,8 +83,11 @@ function asCloudEvent({ schema, position, index, at, event }: FeedEvent) {
     subject,
     time: at,
     datacontenttype: "application/json" as const,
+    partitionkey: keyOf(event),
+    ...(order === undefined ? {} : { correlationid: order }),
+    ...(cause === undefined ? {} : { causationid: cause }),
     ...(traceparent === undefined ? {} : { traceparent }),
-    data,
+    data: withoutTokens(data),
   };
 }
 

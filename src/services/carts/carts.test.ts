@@ -38,11 +38,12 @@ beforeAll(async () => {
   untilCheckout = await run("checkout");
 });
 afterAll(async () => {
+  await Promise.all(sent);
   for (const { service, server } of [holding, untilCheckout]) {
-    console.log("closing"); await server.app.close();
-    console.log("stopping"); await service.stop();
+    await server.app.close();
+    await service.stop();
   }
-  console.log("ending", pool.totalCount, pool.idleCount); await pool.end();
+  await pool.end();
 });
 
 async function run(hold_on: CartSettings["hold_on"]): Promise<Running> {
@@ -109,12 +110,16 @@ async function requestOf(cart_id: string, count: number): Promise<Requested> {
 
 // ---- over HTTP -----------------------------------------------------------------------------------------------------
 
+const sent: Promise<unknown>[] = [];
+
 function send(method: string, path: string, body?: object, headers = {}, running = holding) {
-  return running.server.call(`/v1/carts/${path}`, {
+  const answer = running.server.call(`/v1/carts/${path}`, {
     method,
     headers: { ...(body && { "content-type": "application/json" }), ...headers },
     ...(body && { body: JSON.stringify(body) }),
   });
+  sent.push(answer);
+  return answer;
 }
 
 const requests = new Map<string, number>();
@@ -136,8 +141,9 @@ async function filled(): Promise<string> {
 
 const payment = { token: "tok_ok" };
 
-async function checkOut(id: string, more: { headers?: object; play?: BusEvent[][] } = {}) {
-  const answer = send("POST", `${id}/checkout`, { customer_id: "anna", payment }, more.headers);
+/** Begins a checkout; the order's id is known before the answer comes. */
+async function checkOut(id: string, headers = {}, running = holding) {
+  const answer = send("POST", `${id}/checkout`, { customer_id: "anna", payment }, headers, running);
   const order_id = await vi.waitFor(async () => {
     const [done] = (await eventsOf(id)).filter(({ type }) => type === "CartCheckedOut");
     return (done!.data as { order_id: string }).order_id;
@@ -399,7 +405,7 @@ describe("POST checkout", () => {
     ["OrderFailed", { status: "rejected", reason: "x", detail: "x" }, "rejected"],
   ])("waits for the end on request: %s", async (type, data, status) => {
     const id = await filled();
-    const { answer, order_id } = await checkOut(id, { headers: { prefer: "wait=10" } });
+    const { answer, order_id } = await checkOut(id, { prefer: "wait=10" });
     await hear(created(id, order_id));
     await hear(event("orders", type, { order_id, ...data }));
     expect(await answer).toMatchObject({ status: 201, body: { status, total_minor: 250 } });
@@ -408,7 +414,7 @@ describe("POST checkout", () => {
 
   it("answers 202 when the end is not there in time", async () => {
     const id = await filled();
-    const { answer, order_id } = await checkOut(id, { headers: { prefer: "respond-async, wait=1" } });
+    const { answer, order_id } = await checkOut(id, { prefer: "respond-async, wait=1" });
     await hear(created(id, order_id));
     expect(await answer).toMatchObject({ status: 202, body: { status: "pending" } });
   });
@@ -489,8 +495,7 @@ describe("looking back", () => {
       await send("PUT", id, { lines: [mug] }, {}, running);
       if (deed === "DELETE") await send("DELETE", id, undefined, {}, running);
       else {
-        const answer = send("POST", `${id}/checkout`, { customer_id: "anna", payment }, {}, running);
-        const { order_id } = await checkOut(id);
+        const { answer, order_id } = await checkOut(id, {}, running);
         const { subscription } = running.service;
         const handled = await transact(pool, (tx) => subscription!.handle(tx, [created(id, order_id)]));
         handled!();

@@ -1,6 +1,8 @@
 import type { BatchHandler } from "../../platform/batch/road.ts";
 import type { EventRecord, LogMark } from "../../platform/log/append.ts";
-import { expire, type Step, step } from "./cart.ts";
+import { expire } from "./cart/customer.ts";
+import type { Step } from "./cart/state.ts";
+import { step } from "./cart/step.ts";
 import type { Cart, CartCommand, CartReply, CartSettings, EndCarts } from "./contract.ts";
 import { lockCarts, lockDueCarts, log, saveCarts } from "./store.ts";
 

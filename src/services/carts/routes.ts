@@ -69,7 +69,7 @@ function registerCart(app: HttpServer, carts: Carts): void {
     async (request, reply) => {
       const { traceparent } = request.trace;
       const answer = await carts.delete({ cart_id: request.params.id, traceparent });
-      return answer.accepted ? reply.code(204).send() : sendRefusal(reply, answer.refusal);
+      return answer.accepted ? reply.code(204).send(null) : sendRefusal(reply, answer.refusal);
     },
   );
 }

@@ -1,7 +1,7 @@
 import { readLog } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
-import { isLive } from "./cart.ts";
+import { isLive } from "./cart/state.ts";
 import type { Cart, CartEvent } from "./contract.ts";
 import { type CartRow, cartColumns, parseCart, schema } from "./store.ts";
 

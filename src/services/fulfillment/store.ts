@@ -6,7 +6,7 @@ import type { FulfillmentCommand, Shipment } from "./contract.ts";
 import { isDone } from "./shipment.ts";
 
 export const schema = "fulfillment";
-export const log = logWriter(schema);
+const log = logWriter(schema);
 
 export async function loadBook(
   tx: Transaction,

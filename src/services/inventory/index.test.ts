@@ -130,7 +130,7 @@ it("an order takes over a cart's hold, which is the cart's to let go no more", a
 it("what was taken again is a movement, and verify follows a hold that lives again long after it had ended", async () => {
   await deliver(created);
   await pool.query(
-    "update inventory.reservations set expires_at = now() - interval '1 hour' where id = 'o1'",
+    "update inventory.reservations set expires_at = now() - interval '1 hour', sweep_at = now() - interval '1 hour' where id = 'o1'",
   );
   await service.inventory.submit({ type: "ExpireReservations", limit: 10 });
   // Verify reads the log in pages of a hundred batches, and forgets at the end of each what has ended for good.
@@ -145,7 +145,7 @@ it("what was taken again is a movement, and verify follows a hold that lives aga
 it("verify sees a reservation that differs from the log, though it has lived again", async () => {
   await deliver(created);
   await pool.query(
-    "update inventory.reservations set expires_at = now() - interval '1 hour' where id = 'o1'",
+    "update inventory.reservations set expires_at = now() - interval '1 hour', sweep_at = now() - interval '1 hour' where id = 'o1'",
   );
   await service.inventory.submit({ type: "ExpireReservations", limit: 10 });
   await deliver(paid);

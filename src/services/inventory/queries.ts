@@ -201,6 +201,7 @@ const totals: Statement = {
                 coalesce(sum(quantity_reserved), 0)::float8 as quantity_reserved,
                 count(*) filter (where quantity_available < 0) as oversold,
                 (select count(*) from inventory.reservations
-                 where status = 'held' and expires_at < now() - interval '1 minute') as orphaned
+                 where sweep_at < now() - interval '1 minute'
+                   and status = 'held' and expires_at < now() - interval '1 minute') as orphaned
          from inventory.stock`,
 };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { transact } from "../../platform/batch/transaction.ts";
 import { useOrders } from "../../testing/orders.ts";
+import type { Order } from "./contract.ts";
 
 const desk = useOrders();
 
@@ -113,8 +114,8 @@ describe("an order", () => {
 
   it("whose deadline is over is ended by the sweep, and by nothing before", async () => {
     const [late, early, shipping] = [await placed(), await placed(), await paid()];
-    await desk.age(late.id, "deadline", 1);
-    await desk.age(shipping.id, "deadline", 1);
+    await desk.overdue(late.id);
+    await desk.overdue(shipping.id);
     await desk.service.orders.sweep();
     await desk.service.orders.sweep();
     expect(await desk.order(late.id)).toMatchObject({ status: "expired", reason: "deadline" });
@@ -130,12 +131,34 @@ describe("an order", () => {
     ]);
   });
 
-  it("sent three times at once with the same key is created once", async () => {
+  it("sent to two processes at once with the same key is created once", async () => {
     const sku = `sku-${desk.key()}`;
     await desk.offer({ [sku]: 250 });
-    const key = desk.key();
-    const orders = await Promise.all([1, 2, 3].map(() => desk.placedOrder(desk.input(sku), key)));
-    expect(new Set(orders.map(({ id }) => id)).size).toBe(1);
+    const other = desk.another();
+    for (let i = 0; i < 5; i++) {
+      const key = desk.key();
+      const services = [desk.service, other, desk.service, other];
+      const replies = await Promise.all(services.map(({ orders }) => orders.create(key, desk.input(sku))));
+      const ids = replies.map((reply) => reply.accepted && reply.orders[0]!.id);
+      expect(new Set(ids).size).toBe(1);
+      expect(replies.filter((reply) => reply.accepted && reply.created)).toHaveLength(1);
+    }
+    await other.stop();
+  });
+
+  it("is told at once to whoever waits for it in the process that changes it", async () => {
+    const process = desk.another();
+    const isOver = ({ ended_at }: Order) => ended_at !== null;
+    const [first, second] = [await placed(), await placed()];
+    const waiting = [first, second].map((order) => process.orders.until(order, isOver, 20));
+    await process.orders.cancel(first.id, "cancelled");
+    const failed = { ...desk.ofStock(second), code: "declined", detail: "No money." };
+    await desk.deliverTo(process, await desk.said("payments", "PaymentFailed", failed));
+    expect((await Promise.all(waiting)).map((order) => order?.status)).toEqual([
+      "cancelled",
+      "payment_failed",
+    ]);
+    await process.stop();
   });
 
   it("of 2,000 lines is nothing special", async () => {
@@ -205,6 +228,21 @@ describe("prices", () => {
     await desk.deliver(older);
     expect(await priceOf("a")).toBe(10);
     await expect(priceOf("b")).rejects.toThrow("orders.unknown_sku");
+  });
+
+  it("are the newest for a cart, too, that is checked out while older ones are told again", async () => {
+    const older = await product("p4", sku("e", 1));
+    await desk.deliver(older, await product("p4", sku("e", 7)));
+    const checkedOut = await desk.said("carts", "CartCheckedOut", {
+      cart_id: "c4",
+      order_id: "order-4",
+      reservation_id: null,
+      customer_id: "bob",
+      lines: [{ store_id: "main", sku: "e", quantity: 1 }],
+      payment: { token: "tok_ok" },
+    });
+    await desk.deliver(older, checkedOut);
+    expect((await desk.order("order-4")).total_minor).toBe(7);
   });
 
   it("of a SKU that has moved to another product stay, whichever is heard first", async () => {

@@ -28,7 +28,7 @@ export function ordersHandler(settings: OrderSettings): OrdersHandler {
 }
 
 /** Decides one command on the book as the ones before have left it, and lets its events happen. */
-export function settle(book: OrderBook, command: OrderCommand): OrderReply {
+function settle(book: OrderBook, command: OrderCommand): OrderReply {
   switch (command.type) {
     case "CreateOrder":
       return settleCreate(book, command);

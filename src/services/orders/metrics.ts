@@ -1,8 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Order, OrderEvent, OrderReply } from "./contract.ts";
 
-export type OrderMetrics = ReturnType<typeof orderMetrics>;
-
 const answering = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.08, 0.15, 0.3, 0.5, 1, 2.5, 5, 10];
 const going = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400, 604_800];
 

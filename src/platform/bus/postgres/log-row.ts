@@ -1,4 +1,4 @@
-import type { EventRecord } from "../../log/append.ts";
+import { type EventRecord, keyOf } from "../../log/append.ts";
 import type { BusEvent } from "../port.ts";
 
 export interface LogRow {
@@ -16,10 +16,4 @@ export function busEventsOf(topic: string, { position, at, events }: LogRow): Bu
     key: keyOf(record),
     at,
   }));
-}
-
-/** Whatever happens to an order, in whichever service, belongs together. */
-function keyOf({ subject, data }: EventRecord): string {
-  const { order_id } = data as { order_id?: unknown };
-  return typeof order_id === "string" ? order_id : subject;
 }

@@ -31,7 +31,7 @@ export async function loadBook(
   const started = performance.now();
   const [reservations, overdue, adjustments, skusOfProducts] = await Promise.all([
     readSome<Reservation>(tx, lockReservations, [...wanted.reservations, ...candidates]),
-    wanted.overdue > 0 ? tx.read<Reservation>(lockOverdue, [wanted.overdue]) : [],
+    wanted.overdue > 0 ? readOverdue(tx, wanted.overdue) : [],
     readSome<Adjustment>(tx, findAdjustments, wanted.adjustments),
     wanted.products.length > 0 ? tx.read<KnownSku>(findSkusOfProducts, [wanted.products, wanted.skus]) : [],
   ]);
@@ -129,6 +129,11 @@ async function readSome<Row>(tx: Transaction, statement: Statement, keys: readon
   return keys.length > 0 ? tx.read<Row>(statement, [keys]) : [];
 }
 
+function readOverdue(tx: Transaction, limit: number): Promise<Reservation[]> {
+  tx.write(postponeSweep, [limit]);
+  return tx.read<Reservation>(lockOverdue, [limit]);
+}
+
 /** Time never runs backwards for a record, even if the database's clock was set back. */
 function notBefore(now: Date, stock: readonly StockRecord[]): Date {
   let latest = now;
@@ -168,12 +173,22 @@ const lockReservations: Statement = {
   name: "inventory_lock_reservations",
   text: `select ${reservationColumns} from inventory.reservations where id = any($1::text[]) order by id for update`,
 };
+// What another process is sweeping, or somebody is using, is left to them.
 const lockOverdue: Statement = {
   name: "inventory_lock_overdue",
-  // What another process is sweeping, or somebody is using, is left to them.
   text: `select ${reservationColumns} from inventory.reservations
-         where status = 'held' and expires_at <= date_trunc('milliseconds', clock_timestamp())
-         order by expires_at limit $1 for update skip locked`,
+         where sweep_at <= date_trunc('milliseconds', clock_timestamp())
+           and status = 'held' and expires_at <= date_trunc('milliseconds', clock_timestamp())
+         order by sweep_at limit $1 for update skip locked`,
+};
+/** Those that were extended or confirmed since, which does not move them in the index. */
+const postponeSweep: Statement = {
+  name: "inventory_postpone_sweep",
+  text: `update inventory.reservations set sweep_at = coalesce(expires_at, 'infinity')
+         where id in (select id from inventory.reservations
+                      where sweep_at <= clock_timestamp()
+                        and (status <> 'held' or expires_at > date_trunc('milliseconds', clock_timestamp()))
+                      order by sweep_at limit $1 for update skip locked)`,
 };
 // json_to_recordset would be planned as 100 rows and end in a scan of all stock; arrays stay an index lookup each.
 const lockStock: Statement = {
@@ -203,7 +218,7 @@ const findAdjustments: Statement = {
 const findHoldersOf: Statement = {
   name: "inventory_find_holders",
   text: `select id from inventory.reservations
-         where status in ('held', 'confirmed') and lines::jsonb @> any($1::jsonb[])`,
+         where sweep_at is not null and lines::jsonb @> any($1::jsonb[])`,
 };
 
 function prefixed(names: string, table: string): string {

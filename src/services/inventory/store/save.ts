@@ -110,16 +110,20 @@ const insertHistory: Statement = {
 const insertReservations: Statement = {
   name: "inventory_insert_reservations",
   text: `insert into inventory.reservations
-           (id, status, lines, reason, refusal, expires_at, keys, order_id, created_at, updated_at, positions)
-         select v.*, $9, $9, array[$10::bigint]
+           (id, status, lines, reason, refusal, expires_at, keys, order_id, created_at, updated_at, positions,
+            sweep_at)
+         select v.*, $9, $9, array[$10::bigint],
+                case when v.status in ('held', 'confirmed') then coalesce(v.expires_at, 'infinity') end
          from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[],
-                     $8::text[]) as v`,
+                     $8::text[]) as v (id, status, lines, reason, refusal, expires_at, keys, order_id)`,
 };
 const updateReservations: Statement = {
   name: "inventory_update_reservations",
   text: `update inventory.reservations r
          set status = v.status, lines = v.lines, reason = v.reason, refusal = v.refusal, expires_at = v.expires_at,
-             keys = v.keys, order_id = v.order_id, updated_at = $9, positions = r.positions || $10::bigint
+             keys = v.keys, order_id = v.order_id, updated_at = $9, positions = r.positions || $10::bigint,
+             sweep_at = case when v.status in ('held', 'confirmed')
+                             then least(r.sweep_at, coalesce(v.expires_at, 'infinity')) end
          from unnest($1::text[], $2::text[], $3::json[], $4::text[], $5::json[], $6::timestamptz[], $7::json[],
                      $8::text[])
            as v (id, status, lines, reason, refusal, expires_at, keys, order_id)

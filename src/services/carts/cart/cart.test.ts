@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { expire, step } from "./cart.ts";
-import type { Cart, CartCommand, CartSettings, EndCarts, Line } from "./contract.ts";
+import type { Cart, CartCommand, CartSettings, EndCarts, Line } from "../contract.ts";
+import { expire } from "./customer.ts";
+import { step } from "./step.ts";
 
 const start = new Date("2030-01-07T09:00:00Z");
 const at = (seconds: number) => new Date(start.getTime() + seconds * 1_000);
