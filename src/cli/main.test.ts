@@ -47,7 +47,19 @@ describe("holdfast", () => {
   it("shows what there is", async () => {
     const { code, stdout } = await holdfast("--help");
     expect(code).toBe(0);
-    for (const command of ["start", "migrate", "config", "keys", "import", "export", "verify", "doctor"]) {
+    for (const command of [
+      "start",
+      "migrate",
+      "config",
+      "keys",
+      "import",
+      "export",
+      "verify",
+      "doctor",
+      "demo",
+      "consumers",
+      "dead-letters",
+    ]) {
       expect(stdout).toContain(`  ${command}`);
     }
   });

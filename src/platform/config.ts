@@ -25,6 +25,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const prefix = "HOLDFAST_";
 const configFileVariable = "HOLDFAST_CONFIG";
+/** For commands that ask a running server. */
+const clientVariables = ["HOLDFAST_URL", "HOLDFAST_API_KEY"];
 const keys = Object.keys(settings) as SettingKey[];
 
 /** Reads every setting once: the environment beats the file, the file beats the default. */
@@ -95,7 +97,7 @@ function readConfigFile(env: Environment, cwd: string): Readonly<Record<string, 
 }
 
 function unknownVariables(env: Environment): string[] {
-  const known = new Set([configFileVariable, ...keys.map(environmentName)]);
+  const known = new Set([configFileVariable, ...clientVariables, ...keys.map(environmentName)]);
   return Object.keys(env)
     .filter((name) => name.startsWith(prefix) && !name.startsWith(`${prefix}TEST_`) && !known.has(name))
     .map((name) => `${name} is not a setting${didYouMean(name, known)} and is ignored`);

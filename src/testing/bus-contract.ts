@@ -276,23 +276,26 @@ export function describeBus(name: string, openBus: OpenBus): void {
         await transact(pool, async (tx) => {
           const mark = await log.mark(tx);
           await bench.write("teller", [told("late")]);
+          // Once this one is heard, the bus has looked at the other topic as well.
+          await bench.write("crier", [told("beside")]);
+          await bench.untilHeard(["beside"]);
           log.append(tx, mark, [told("early")]);
         });
-        await bench.untilHeard(["early", "late"]);
+        await bench.untilHeard(["beside", "early", "late"]);
       });
 
       it("what stands behind a transaction that came to nothing", async () => {
         const { pool } = bench.process([listener()]);
-        // More than once: a bus that has just begun to listen looks around anyhow.
-        for (const subjects of [["a"], ["a", "b"], ["a", "b", "c"]]) {
-          const failed = transact(pool, async (tx) => {
-            await logWriter("teller").mark(tx);
-            await bench.write("teller", [told(subjects.at(-1)!)], pool);
-            throw new Error("changed its mind");
-          });
-          await expect(failed).rejects.toThrow("changed its mind");
-          await bench.untilHeard(subjects);
-        }
+        const failed = transact(pool, async (tx) => {
+          await logWriter("teller").mark(tx);
+          await bench.write("teller", [told("behind")]);
+          // Once this one is heard, the bus has looked at the other topic as well.
+          await bench.write("crier", [told("beside")]);
+          await bench.untilHeard(["beside"]);
+          throw new Error("changed its mind");
+        });
+        await expect(failed).rejects.toThrow("changed its mind");
+        await bench.untilHeard(["beside", "behind"]);
       });
 
       it("at once, whether it was written in this process or in another one", async () => {

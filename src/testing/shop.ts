@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, expect, vi } from "vitest";
 import { createHoldfast, type Holdfast, type HoldfastOptions } from "../holdfast.ts";
+import { transact } from "../platform/batch/transaction.ts";
+import type { BusEvent, Subscription } from "../platform/bus/port.ts";
+import { busEventsOf } from "../platform/bus/postgres/log-row.ts";
 import { registerBusRoutes } from "../platform/bus/routes.ts";
 import { registerEventRoutes } from "../platform/log/routes.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
@@ -209,6 +212,37 @@ export class Shop {
     };
   }
 
+  /** Puts something between the bus and a service. */
+  intercept(group: string, wrap: (handle: Subscription["handle"]) => Subscription["handle"]): void {
+    const subscription = this.subscriptionOf(group) as {
+      -readonly [Key in keyof Subscription]: Subscription[Key];
+    };
+    subscription.handle = wrap(subscription.handle.bind(subscription));
+  }
+
+  /** Hands events to a service from outside, in this order, as far as it listens to them. */
+  async deliver(group: string, events: readonly BusEvent[]): Promise<void> {
+    const { topics, handle } = this.subscriptionOf(group);
+    const heard = events.filter(({ topic, type }) => topics[topic]?.includes(type));
+    const afterCommit = await transact(this.pool, (tx) => handle(tx, heard));
+    afterCommit?.();
+  }
+
+  /** Everything that was ever said, topic by topic, as the bus brings it. */
+  async said(): Promise<BusEvent[]> {
+    const logs = serviceNames.map(async (topic) => {
+      const { rows } = await this.pool.query(
+        `select position, at, events from ${topic}.log order by position`,
+      );
+      return rows.flatMap((row) => busEventsOf(topic, row));
+    });
+    return (await Promise.all(logs)).flat();
+  }
+
+  private subscriptionOf(group: string): Subscription {
+    return this.engine.services.find(({ name }) => name === group)!.subscription!;
+  }
+
   // ---- what must be true when all is done --------------------------------------------------------------------------
 
   /** All that was written has been handled, and every payment is settled. */
@@ -240,6 +274,18 @@ export class Shop {
     expect(rows[0].taken, "what the bank has is what was sold").toBe(rows[0].sold);
     expect((await this.get("/v1/dead-letters")).body.items).toEqual([]);
     expect(await this.violations()).toEqual([]);
+  }
+
+  /** Whatever the services know and have said: equal only if nothing at all has happened in between. */
+  async everything(): Promise<Record<string, unknown>> {
+    const tables = ["orders.orders", "inventory.stock", "inventory.reservations", "payments.payments"]
+      .concat(["payments.simulated_bank", "fulfillment.shipments", "carts.carts"])
+      .concat(serviceNames.map((name) => `${name}.log`));
+    const contents = tables.map(async (table) => {
+      const { rows } = await this.pool.query(`select to_json(t)::text as row from ${table} t order by 1`);
+      return [table, rows.map(({ row }) => row)];
+    });
+    return Object.fromEntries(await Promise.all(contents));
   }
 
   /** What the services find broken, all of them at the same moment. */

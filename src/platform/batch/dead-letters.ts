@@ -1,4 +1,5 @@
 import type { Pool } from "../postgres/pool.ts";
+import { about } from "../telemetry/about.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { withoutTokens } from "../tokens.ts";
 
@@ -6,7 +7,7 @@ import { withoutTokens } from "../tokens.ts";
 export function setAside(pool: Pool, schema: string, logger: Logger) {
   return (command: object, error: unknown): void => {
     logger.error(
-      { err: error, command: withoutTokens(command) },
+      { err: error, ...about(command), command: withoutTokens(command) },
       "a command could not be carried out and was set aside",
     );
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -16,7 +17,7 @@ export function setAside(pool: Pool, schema: string, logger: Logger) {
         reason,
       ])
       .catch((cause: unknown) =>
-        logger.error({ err: cause }, "the command that was set aside could not be kept"),
+        logger.error({ err: cause, ...about(command) }, "the command that was set aside could not be kept"),
       );
   };
 }

@@ -1,6 +1,7 @@
 import { InfrastructureError } from "../errors.ts";
 import { codeOf, isTransient, uniqueViolation } from "../postgres/errors.ts";
 import type { Pool } from "../postgres/pool.ts";
+import { orderIdOf } from "../telemetry/about.ts";
 import { type StepDescription, type Tracer, untraced } from "../telemetry/tracer.ts";
 import { type Letter, Mailbox } from "./mailbox.ts";
 import { type Transaction, transact } from "./transaction.ts";
@@ -40,7 +41,6 @@ export interface RoadOptions<Command, Reply> {
 interface Traceable {
   readonly traceparent?: string;
   readonly type?: string;
-  readonly order_id?: string | null;
 }
 
 /**
@@ -97,9 +97,8 @@ export class Road<Command, Reply> {
     const { tracer = untraced, service } = this.options;
     return tracer.begin(commands as readonly (Command & Traceable)[], (command): StepDescription => {
       const name = `${service} ${command.type}`;
-      return typeof command.order_id === "string"
-        ? { name, attributes: { order_id: command.order_id } }
-        : { name };
+      const order_id = orderIdOf(command);
+      return order_id === undefined ? { name } : { name, attributes: { order_id } };
     });
   }
 

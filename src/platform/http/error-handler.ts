@@ -2,6 +2,7 @@ import type { ErrorObject } from "ajv";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { InfrastructureError } from "../errors.ts";
 import { isTransient } from "../postgres/errors.ts";
+import { traceFields } from "../telemetry/logger.ts";
 import { type PlatformProblem, ProblemError, platformProblems, sendProblem } from "./problem.ts";
 import { fieldErrors } from "./validation.ts";
 
@@ -76,6 +77,8 @@ function sendInternal(error: Error, request: FastifyRequest, reply: FastifyReply
 }
 
 function logFailure(error: Error, request: FastifyRequest): void {
-  const route = request.routeOptions.url;
-  request.log.error({ err: error, request_id: request.id, method: request.method, route }, "request failed");
+  const { id: request_id, method, orderId, trace } = request;
+  const about = { ...(orderId && { order_id: orderId }), ...traceFields(trace.traceparent) };
+  const line = { err: error, request_id, method, route: request.routeOptions.url, ...about };
+  request.log.error(line, "request failed");
 }

@@ -11,6 +11,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The trace that this request continues or starts; made when first asked for. */
     readonly trace: Trace;
+    /** The order that it is about, once that is known. */
+    orderId: string | null;
     [heldTrace]: Trace | null;
   }
 }
@@ -31,6 +33,7 @@ export function createRequestIds(): () => string {
 export function decorateRequests(app: FastifyInstance): void {
   app.decorateRequest("apiKey", null);
   app.decorateRequest(heldTrace, null);
+  app.decorateRequest("orderId", null);
   app.decorateRequest("trace", {
     getter() {
       this[heldTrace] ??= continueTrace(givenTraceparent(this));
@@ -47,7 +50,9 @@ export function traceRequests(app: FastifyInstance, tracer: RequestTracer): void
       const step = tracer.serve(givenTraceparent(request), request.method, route.url);
       request[heldTrace] = step;
       // Comes in any case, where Fastify's onResponse is left out when the caller goes away first.
-      reply.raw.once("close", () => step.end(reply.raw.headersSent ? reply.raw.statusCode : undefined));
+      reply.raw.once("close", () => {
+        step.end(reply.raw.headersSent ? reply.raw.statusCode : undefined, request.orderId);
+      });
       done();
     };
     // Before the key is looked at: a request that is turned away was a request as well.

@@ -64,10 +64,27 @@ describe("the feed of events", () => {
         subject: "o1",
         time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
         datacontenttype: "application/json",
+        partitionkey: "o1",
         traceparent: "00-a-b-01",
         data: { of: "o1" },
       },
     ]);
+  });
+
+  it("says which order an event belongs to and what led to it, and shows no means of payment", async () => {
+    const { next } = await read();
+    const data = { order_id: "o1", payment: { token: "tok_ok" } };
+    await write("billing", { type: "Billed", subject: "b1", data, cause: "orders-1-0" });
+    expect((await read(`?after=${next}`)).items).toMatchObject([
+      {
+        subject: "b1",
+        partitionkey: "o1",
+        correlationid: "o1",
+        causationid: "orders-1-0",
+        data: { order_id: "o1", payment: {} },
+      },
+    ]);
+    expect(JSON.stringify(await read())).not.toContain("tok_ok");
   });
 
   it("merges the logs by time and goes on in the middle of a batch", async () => {

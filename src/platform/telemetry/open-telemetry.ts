@@ -78,7 +78,8 @@ export function createOpenTelemetryTracer(options: TracerOptions): ExportingTrac
       );
       return {
         traceparent: traceparentOf(span, parent?.flags),
-        end(status) {
+        end(status, order_id) {
+          if (order_id !== null) span.setAttribute("order_id", order_id);
           if (status !== undefined) span.setAttribute("http.response.status_code", status);
           if (status !== undefined && status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
           span.end(now());

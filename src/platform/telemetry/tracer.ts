@@ -31,7 +31,7 @@ export interface RequestTracer {
 export interface ServedRequest {
   readonly traceparent: string;
   /** Without a status the caller went away before it was answered. */
-  end(status: number | undefined): void;
+  end(status: number | undefined, order_id: string | null): void;
 }
 
 export interface ExportingTracer extends Tracer, RequestTracer {

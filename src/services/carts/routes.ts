@@ -99,6 +99,7 @@ function registerCheckout(app: HttpServer, carts: Carts): void {
       );
       if (!answer.accepted) return sendRefusal(reply, answer.refusal);
       const order = checkoutOf(answer.cart);
+      request.orderId = order.id;
       return reply
         .code(waitMs > 0 && answer.isEnded ? 201 : 202)
         .header("location", `/v1/orders/${order.id}`)

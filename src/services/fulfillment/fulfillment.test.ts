@@ -224,7 +224,7 @@ describe("with a carrier", () => {
     const { body } = await simulated.server.call("/health");
     expect(body.dependencies.carrier).toMatchObject({
       status: "up",
-      details: { carrier: "simulated", breaker: "closed", waiting: 0 },
+      details: { breaker: "closed", waiting: 0 },
     });
   });
 });

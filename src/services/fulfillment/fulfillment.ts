@@ -1,17 +1,17 @@
-import CircuitBreaker from "opossum";
 import { setAside } from "../../platform/batch/dead-letters.ts";
 import { Road } from "../../platform/batch/road.ts";
 import type { Transaction } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
+import type { Probe } from "../../platform/http/health.ts";
+import { createOutside } from "../../platform/outside/outside.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
 import type { ServiceOptions } from "../../platform/service.ts";
-import { callTimeoutMs, Handover, leaseMs, NotTried } from "./carriers/handover.ts";
-import type { Carrier } from "./carriers/port.ts";
+import { callTimeoutMs, Handover, leaseMs } from "./carriers/handover.ts";
 import { type SimulatedCarrier, simulatedCarrier } from "./carriers/simulated.ts";
 import { commandsFrom } from "./consumers.ts";
 import type { ClaimShipments, FulfillmentCommand, FulfillmentReply, KnownShipment } from "./contract.ts";
 import { fulfillmentHandler } from "./handle.ts";
-import { type FulfillmentMetrics, fulfillmentMetrics } from "./metrics.ts";
+import { fulfillmentMetrics } from "./metrics.ts";
 import * as queries from "./queries.ts";
 import { schema } from "./store.ts";
 
@@ -39,20 +39,27 @@ export interface Fulfillment {
   ): Promise<{ items: KnownShipment[]; next: string | null }>;
   /** Undefined when another carrier is used. */
   readonly simulated: SimulatedCarrier | undefined;
-  carrierState(): object;
+  /** The carrier, if one is called. */
+  readonly probes: readonly Probe[];
   start(): void;
   stop(): Promise<void>;
 }
 
 const claimedAtOnce = 500;
+const carrierLimits = {
+  name: "carrier",
+  concurrency: 64,
+  timeoutMs: callTimeoutMs,
+  breaker: { failurePercent: 50, minCalls: 20, openMs: 5_000 },
+};
 
 export function createFulfillment(options: FulfillmentOptions): Fulfillment {
   const { pool, reads, maxWaiting, registry, logger, tracer, settings } = options;
   const database = readerOf(reads);
   const metrics = fulfillmentMetrics(registry);
   const simulated = settings.carrier === "simulated" ? simulatedCarrier() : undefined;
-  const guard = simulated && guardOf(metrics);
-  const handover = guard && handoverTo(simulated);
+  const outside = simulated && createOutside({ ...carrierLimits, registry, logger });
+  const handover = outside && new Handover({ carrier: simulated, outside, submit, tracer, logger });
   const handle = fulfillmentHandler(() => (handover ? { room: handover.room, leaseMs } : null));
   const road = new Road<FulfillmentCommand, FulfillmentReply>({
     pool,
@@ -63,17 +70,6 @@ export function createFulfillment(options: FulfillmentOptions): Fulfillment {
     tracer,
     service: schema,
   });
-
-  function handoverTo(carrier: Carrier): Handover {
-    return new Handover({
-      carrier,
-      guard: guard!.run,
-      isReachable: () => !guard!.breaker.opened,
-      submit,
-      onError: (error) =>
-        logger.warn({ err: error }, "a carrier's answer could not be kept; asking again later"),
-    });
-  }
 
   function settled(reply: FulfillmentReply): void {
     metrics.answered(reply);
@@ -102,47 +98,11 @@ export function createFulfillment(options: FulfillmentOptions): Fulfillment {
     shipment: (id) => queries.findShipment(database, id),
     listShipments: (status, after, limit) => queries.listShipments(database, status, after, limit),
     simulated,
-    carrierState: () =>
-      handover && guard
-        ? { carrier: settings.carrier, breaker: stateOf(guard.breaker), ...handover.state }
-        : { carrier: settings.carrier },
+    probes: outside ? [outside.probe] : [],
     start: () => handover?.start(),
     async stop() {
       await handover?.stop();
-      guard?.breaker.shutdown();
       await road.drain();
     },
   };
-}
-
-/** Calls the carrier no more for a while when half of the calls have failed, and gives up on one that takes too long. */
-function guardOf(metrics: FulfillmentMetrics) {
-  const breaker = new CircuitBreaker(<Answer>(call: () => Promise<Answer>) => call(), {
-    name: "carrier",
-    timeout: callTimeoutMs,
-    errorThresholdPercentage: 50,
-    volumeThreshold: 20,
-    resetTimeout: 5_000,
-    rollingPercentilesEnabled: false,
-  });
-  return {
-    breaker,
-    async run<Answer>(call: () => Promise<Answer>): Promise<Answer> {
-      const started = performance.now();
-      try {
-        const answer = await breaker.fire(call);
-        metrics.called("answered", (performance.now() - started) / 1_000);
-        return answer as Answer;
-      } catch (error) {
-        if ((error as { code?: unknown }).code === "EOPENBREAKER") throw new NotTried();
-        metrics.called("unanswered", (performance.now() - started) / 1_000);
-        throw error;
-      }
-    },
-  };
-}
-
-function stateOf({ opened, halfOpen }: CircuitBreaker): string {
-  if (opened) return "open";
-  return halfOpen ? "half_open" : "closed";
 }

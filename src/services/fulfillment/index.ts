@@ -37,8 +37,7 @@ export function fulfillmentService(options: FulfillmentOptions): FulfillmentServ
       afterFailure: "wait",
       handle: fulfillment.hear,
     },
-    // An unreachable carrier makes orders wait, and no restart would mend it: it is shown, and counts as up.
-    probes: [{ name: "carrier", check: async () => fulfillment.carrierState() }],
+    probes: fulfillment.probes,
     start() {
       fulfillment.start();
       sweeper.start();

@@ -50,6 +50,7 @@ export function registerOrderRoutes(app: HttpServer, orders: Orders): void {
       const answer = await orders.create(key, request.body, request.trace.traceparent);
       if (!answer.accepted) return sendRefusal(reply, answer.refusal);
       const [order] = answer.orders as [Order];
+      request.orderId = order.id;
       reply.header("location", `/v1/orders/${order.id}`);
       const seconds = preferredWait(request, reply);
       if (seconds === undefined) return reply.code(202).send(shown(order));
@@ -135,6 +136,7 @@ export function registerOrderRoutes(app: HttpServer, orders: Orders): void {
     },
     async (request, reply) => {
       const { reason = "cancelled" } = request.body;
+      request.orderId = request.params.id;
       const answer = await orders.cancel(request.params.id, reason, request.trace.traceparent);
       if (!answer.accepted) return sendRefusal(reply, answer.refusal);
       const [order] = answer.orders as [Order];

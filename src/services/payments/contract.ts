@@ -84,7 +84,12 @@ export type GatewayStep = "charge" | "ask" | "cancel" | "refund";
 export interface Turn {
   readonly worker: string;
   readonly attempt: number;
+}
+
+export interface TakenTurn extends Turn {
   readonly step: GatewayStep;
+  /** When the next one comes, should this one have settled nothing. */
+  readonly retry_in_ms: number;
 }
 
 interface OfCommand {
@@ -109,18 +114,16 @@ export type PaymentCommand =
       readonly detail: string;
       readonly at: Date;
     })
-  /** `turn` is absent when the gateway said it by itself; `chance`, from 0 to 1, spreads the next tries. */
+  /** `turn` is absent when the gateway said it by itself. */
   | (OfCommand & {
       readonly type: "RecordCharge";
       readonly outcome: ChargeOutcome | Unreachable;
-      readonly turn?: Turn;
-      readonly chance: number;
+      readonly turn?: TakenTurn;
     })
   | (OfCommand & {
       readonly type: "RecordRefund";
       readonly outcome: RefundOutcome | Unreachable;
-      readonly turn: Turn;
-      readonly chance: number;
+      readonly turn: TakenTurn;
     })
   /** The turn was not taken. */
   | (OfCommand & { readonly type: "GiveBack"; readonly turn: Turn })
@@ -132,6 +135,8 @@ export interface TakeOver {
   readonly limit: number;
   /** What only waits because the gateway could not be reached does not wait any longer. */
   readonly early: boolean;
+  /** Leases whose turns are all over. */
+  readonly finished: readonly number[];
 }
 
 // ---- wire ----------------------------------------------------------------------------------------------------------

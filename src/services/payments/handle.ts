@@ -1,9 +1,21 @@
 import type { BatchHandler } from "../../platform/batch/road.ts";
 import type { Transaction } from "../../platform/batch/transaction.ts";
-import type { EventRecord } from "../../platform/log/append.ts";
+import type { EventRecord, LogMark } from "../../platform/log/append.ts";
+import { type BackoffLimits, backoff } from "../../platform/outside/backoff.ts";
+import { putOff } from "./answers.ts";
 import type { GatewayStep, PaymentCommand, PaymentEvent, TakeOver } from "./contract.ts";
-import { claim, type Desk, decide, type Payment, type PaymentRules, stepOf } from "./payment.ts";
-import { lockOverdue, lockPayments, log, savePayments } from "./store.ts";
+import { decide } from "./decide.ts";
+import { claim, type Desk, type Payment, type PaymentRules, stepOf, waiting } from "./payment.ts";
+import {
+  dropLeases,
+  endLeases,
+  lockAbandoned,
+  lockOverdue,
+  lockPayments,
+  log,
+  saveLease,
+  savePayments,
+} from "./store.ts";
 
 /** A turn at the gateway, to be taken once the batch that gave it is committed. */
 export interface Task {
@@ -16,8 +28,17 @@ export interface Task {
   /** The gateway's own name for the charge, once it is known. */
   readonly reference: string | null;
   readonly attempt: number;
+  readonly failures: number;
+  readonly lease: Lease;
   readonly traceparent?: string;
   readonly cause?: string;
+}
+
+/** The turns that one batch has given away. Kept until all of them are over, or the time is up. */
+export interface Lease {
+  readonly position: number;
+  /** How many of them are not over. */
+  turns: number;
 }
 
 export interface PaymentReply {
@@ -25,61 +46,78 @@ export interface PaymentReply {
   readonly known: boolean;
   readonly events: readonly PaymentEvent[];
   readonly tasks: readonly Task[];
+  /** Of a sweep: whether there may be more that is overdue. */
+  readonly more: boolean;
 }
 
 export type PaymentHandler = BatchHandler<PaymentCommand, PaymentReply>;
 
 export interface PaymentDesk {
   readonly rules: PaymentRules;
+  readonly retry: BackoffLimits;
   readonly gateway: string;
   readonly worker: string;
   /** How many more turns this process can take upon itself. */
   room(): number;
+  /** Whether nobody is to go to the gateway for now. */
+  isLeftAlone(): boolean;
 }
 
 /** The road of the service, for events, answers of gateways and the sweep alike. */
 export function paymentHandler(settings: PaymentDesk): PaymentHandler {
   return async (tx, commands) => {
-    const { payments, overdue, mark } = await load(tx, commands, settings.gateway);
-    const batch = new Batch(payments, settings, mark.now);
+    const sweep = commands.find((command) => command.type === "TakeOver");
+    const { payments, abandoned, overdue, mark } = await load(tx, commands, sweep, settings.gateway);
+    const batch = new Batch(payments, settings, mark);
+    batch.free(abandoned);
     const replies = commands.map((command) =>
-      command.type === "TakeOver" ? batch.takeOver(overdue) : batch.settle(command),
+      command.type === "TakeOver" ? batch.takeOver(overdue, command) : batch.settle(command),
     );
+    const leased = batch.handOut();
     savePayments(tx, ...batch.changes());
+    if (leased.length > 0) saveLease(tx, mark, leased, settings.rules.lease_ms);
+    if (sweep !== undefined && sweep.finished.length > 0) dropLeases(tx, sweep.finished);
     log.append(tx, mark, batch.records);
-    batch.handOut();
     return replies;
   };
 }
 
 /** The place in the log is asked for behind the locks, in the same round trip. */
-async function load(tx: Transaction, commands: readonly PaymentCommand[], gateway: string) {
+async function load(
+  tx: Transaction,
+  commands: readonly PaymentCommand[],
+  sweep: TakeOver | undefined,
+  gateway: string,
+) {
   const ids = commands.flatMap((command) => (command.type === "TakeOver" ? [] : [command.payment_id]));
-  const sweep = commands.find((command) => command.type === "TakeOver");
-  const [known, overdue, mark] = await Promise.all([
+  // These locks are waited for, so they are taken in the order of ids, and before the others.
+  const left = sweep === undefined ? [] : await endLeases(tx);
+  const [known, abandoned, overdue, mark] = await Promise.all([
     ids.length === 0 ? [] : lockPayments(tx, [...new Set(ids)]),
+    left.length === 0 ? [] : lockAbandoned(tx, left),
     sweep === undefined ? [] : lockOverdue(tx, gateway, sweep),
     log.mark(tx),
   ]);
-  return { payments: [...known, ...overdue], overdue, mark };
+  return { payments: [...known, ...abandoned, ...overdue], abandoned, overdue, mark };
 }
 
 interface Draft extends PaymentReply {
+  readonly events: PaymentEvent[];
   readonly tasks: Task[];
 }
 
 class Batch {
   readonly records: EventRecord[] = [];
   private readonly settings: PaymentDesk;
-  private readonly now: Date;
+  private readonly mark: LogMark;
   private readonly loaded: ReadonlyMap<string, Payment>;
   private readonly payments: Map<string, Payment>;
   private readonly claims = new Map<string, { reply: Draft; trace: Trace }>();
   private room: number;
 
-  constructor(loaded: readonly Payment[], settings: PaymentDesk, now: Date) {
+  constructor(loaded: readonly Payment[], settings: PaymentDesk, mark: LogMark) {
     this.settings = settings;
-    this.now = now;
+    this.mark = mark;
     this.loaded = new Map(loaded.map((payment) => [payment.id, payment]));
     this.payments = new Map(this.loaded);
     this.room = settings.room();
@@ -88,52 +126,83 @@ class Batch {
   settle(command: Exclude<PaymentCommand, TakeOver>): PaymentReply {
     const before = this.payments.get(command.payment_id);
     const { payment, events } = decide(before, command, this.desk());
-    const reply: Draft = { known: payment !== undefined, events, tasks: [] };
+    const reply = draft({ known: payment !== undefined });
     if (payment !== undefined && payment !== before) {
       this.keep(payment, events, traceOf(command, before), reply);
     }
     return reply;
   }
 
-  takeOver(overdue: readonly Payment[]): PaymentReply {
-    const reply: Draft = { known: true, events: [], tasks: [] };
+  /** Their workers have not said in time what came of their turns. */
+  free(abandoned: readonly Payment[]): void {
+    for (const payment of abandoned) {
+      this.keep(waiting(payment, this.mark.now), [], traceOf({}, payment), draft({}));
+    }
+  }
+
+  takeOver(overdue: readonly Payment[], { limit }: TakeOver): PaymentReply {
+    const { retry, isLeftAlone } = this.settings;
+    const reply = draft({ more: overdue.length === limit && limit > 0 });
+    const isAlone = isLeftAlone();
     for (const payment of overdue) {
-      this.keep(claim(payment, this.desk()), [], traceOf({}, payment), reply);
+      if (isAlone) {
+        const { payment: later, events } = putOff(payment, backoff(payment.failures + 1, retry), this.desk());
+        this.keep(later, events, traceOf({}, payment), reply);
+      } else if (this.room > 0) {
+        this.keep(claim(payment, this.desk()), [], traceOf({}, payment), reply);
+      }
     }
     return reply;
   }
 
   changes(): [created: Payment[], updated: Payment[]] {
-    const changed = [...this.payments.values()].filter((payment) => this.loaded.get(payment.id) !== payment);
-    return [
-      changed.filter(({ id }) => !this.loaded.has(id)),
-      changed.filter(({ id }) => this.loaded.has(id)),
-    ];
+    const created: Payment[] = [];
+    const updated: Payment[] = [];
+    for (const payment of this.payments.values()) {
+      const before = this.loaded.get(payment.id);
+      if (before === undefined) created.push(payment);
+      else if (before !== payment) updated.push(payment);
+    }
+    return [created, updated];
   }
 
   /** Done last: what came later in the batch may have made a cancellation of a charge, or settled it. */
-  handOut(): void {
-    for (const [id, { reply, trace }] of this.claims) {
-      const payment = this.payments.get(id)!;
-      if (payment.worker !== null) reply.tasks.push(taskOf(payment, trace));
+  handOut(): string[] {
+    const given = [...this.claims].filter(([id]) => this.payments.get(id)!.worker !== null);
+    const lease: Lease = { position: this.mark.position, turns: given.length };
+    for (const [id, { reply, trace }] of given) {
+      reply.tasks.push(taskOf(this.payments.get(id)!, lease, trace));
     }
+    return given.map(([id]) => id);
   }
 
   private desk(): Desk {
     const { rules, gateway, worker } = this.settings;
-    return { now: this.now, rules, gateway, worker: this.room > 0 ? worker : null };
+    return { now: this.mark.now, rules, gateway, worker: this.room > 0 ? worker : null };
   }
 
   private keep(decided: Payment, events: readonly PaymentEvent[], trace: Trace, reply: Draft): void {
-    const payment = { ...decided, updated_at: this.now };
-    const attemptsBefore = this.payments.get(payment.id)?.attempts ?? 0;
+    const attemptsBefore = this.payments.get(decided.id)?.attempts ?? 0;
+    // What waits has to remember for whom; of a turn the task tells, and that is one write less for most.
+    const origin =
+      decided.next_try_at === null
+        ? {}
+        : { traceparent: trace.traceparent ?? null, cause: trace.cause ?? null };
+    const payment = { ...decided, ...origin, updated_at: this.mark.now };
     this.payments.set(payment.id, payment);
     if (payment.worker !== null && payment.attempts > attemptsBefore) {
       this.room--;
       this.claims.set(payment.id, { reply, trace });
     }
-    for (const { type, data } of events) this.records.push({ type, subject: payment.id, data, ...trace });
+    for (const event of events) {
+      reply.events.push(event);
+      this.records.push({ type: event.type, subject: payment.id, data: event.data, ...trace });
+    }
   }
+}
+
+function draft({ known = true, more = false }): Draft {
+  return { known, events: [], tasks: [], more };
 }
 
 interface Trace {
@@ -148,7 +217,7 @@ function traceOf(command: Trace, payment: Payment | undefined): Trace {
   return { ...(traceparent !== undefined && { traceparent }), ...(cause !== undefined && { cause }) };
 }
 
-function taskOf(payment: Payment, trace: Trace): Task {
+function taskOf(payment: Payment, lease: Lease, trace: Trace): Task {
   return {
     step: stepOf(payment),
     payment_id: payment.id,
@@ -158,6 +227,8 @@ function taskOf(payment: Payment, trace: Trace): Task {
     due_at: payment.due_at!,
     reference: payment.gateway_reference,
     attempt: payment.attempts,
+    failures: payment.failures,
+    lease,
     ...trace,
   };
 }

@@ -1,5 +1,4 @@
 import type { Subscription } from "../../platform/bus/port.ts";
-import { Degraded } from "../../platform/http/health.ts";
 import { repeat } from "../../platform/repeat.ts";
 import {
   logMigrations,
@@ -54,16 +53,7 @@ export function paymentsService(options: ServiceOptions & { settings: PaymentSet
       afterFailure: "wait",
       handle: (tx, events) => payments.handle(tx, events),
     },
-    // An open breaker is what keeps this server well while the gateway is not.
-    probes: [
-      {
-        name: "payments gateway",
-        check: async () => {
-          const details = payments.state();
-          return details.breaker === "closed" ? details : new Degraded(details);
-        },
-      },
-    ],
+    probes: [payments.outside.probe],
     start() {
       sweeper.start();
       watch.start();

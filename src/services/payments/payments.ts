@@ -1,11 +1,12 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { setAside } from "../../platform/batch/dead-letters.ts";
 import { Road } from "../../platform/batch/road.ts";
 import type { Transaction } from "../../platform/batch/transaction.ts";
 import type { AfterCommit, BusEvent } from "../../platform/bus/port.ts";
+import type { BackoffLimits } from "../../platform/outside/backoff.ts";
+import { createOutside, type Outside } from "../../platform/outside/outside.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
 import type { ServiceOptions } from "../../platform/service.ts";
-import { Breaker, type BreakerState } from "./charging/breaker.ts";
 import { ChargeWorker } from "./charging/worker.ts";
 import { commandsFrom } from "./consumers.ts";
 import type { PaymentCommand, PaymentView, Simulation } from "./contract.ts";
@@ -14,7 +15,6 @@ import type { WebhookHeaders } from "./gateways/port.ts";
 import { SimulatedGateway } from "./gateways/simulated/gateway.ts";
 import { type PaymentReply, paymentHandler } from "./handle.ts";
 import { paymentMetrics } from "./metrics.ts";
-import type { PaymentRules } from "./payment.ts";
 import { findPayment, readBacklog } from "./queries.ts";
 import { schema } from "./store.ts";
 
@@ -66,7 +66,8 @@ export interface Payments {
   /** Takes up what is overdue, or `early` what only waits for the gateway to come back. */
   sweep(early: boolean): Promise<void>;
   refundsOverdue(): Promise<number>;
-  state(): { readonly breaker: BreakerState; readonly waiting: number };
+  /** The gateway, as everything that is called is kept an eye on. */
+  readonly outside: Pick<Outside, "state" | "probe">;
   stop(): Promise<void>;
 }
 
@@ -76,7 +77,8 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
   const { pool, reads, maxWaiting, registry, logger, tracer, settings } = options;
   const timing = { ...paymentTiming, ...settings.timing };
   const database = readerOf(reads);
-  const name = randomUUID();
+  // Short, since it is written into every payment that is charged.
+  const name = randomBytes(9).toString("base64url");
 
   const gateway = createGateway({
     settings,
@@ -87,35 +89,38 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
     callTimeoutMs: timing.call_timeout_ms,
     deliver: receiveWebhook,
   });
-  const breaker = new Breaker({
-    call_timeout_ms: timing.call_timeout_ms,
-    reset_ms: timing.breaker_reset_ms,
-    onStateChange(state) {
-      logger.warn({ gateway: gateway.name, breaker: state }, `the breaker before the gateway is ${state}`);
-      if (state === "closed") void sweepNow(true);
-    },
-  });
-  const metrics = paymentMetrics(
+  const concurrency = settings.concurrency ?? gateway.concurrency;
+  const outside = createOutside({
+    name: "gateway",
+    concurrency,
+    timeoutMs: timing.call_timeout_ms,
+    breaker: { failurePercent: 50, minCalls: 10, openMs: timing.breaker_reset_ms },
     registry,
-    () => readBacklog(database),
-    () => breaker.state,
-  );
+    logger,
+  });
+  outside.onClose(() => void sweepNow(true));
+  const metrics = paymentMetrics(registry, () => readBacklog(database));
+  const retry = retryOf(settings, timing);
   const worker = new ChargeWorker({
     name,
     gateway,
-    breaker,
-    concurrency: settings.concurrency ?? gateway.concurrency,
+    outside,
+    concurrency,
     leaseMs: timing.lease_ms,
-    metrics,
+    retry,
     tracer,
     logger,
     submit,
   });
+  const { lease_ms } = timing;
+  const { hold_ttl_seconds, patience_seconds } = settings;
   const carryOut = paymentHandler({
-    rules: rulesOf(settings, timing),
+    rules: { hold_ttl_seconds, patience_seconds, lease_ms },
+    retry,
     gateway: gateway.name,
     worker: name,
     room: () => worker.room,
+    isLeftAlone: () => outside.state === "open",
   });
   const road = new Road<PaymentCommand, PaymentReply>({
     pool,
@@ -147,17 +152,17 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
     }
     if (webhook.notice === undefined) return { accepted: true, known: true };
     const { payment_id, outcome } = webhook.notice;
-    const { known } = await submit({ type: "RecordCharge", payment_id, outcome, chance: Math.random() });
-    if (!known) logger.warn({ gateway: gateway.name, payment_id }, "a webhook speaks of an unknown payment");
+    const { known } = await submit({ type: "RecordCharge", payment_id, outcome });
+    if (!known)
+      logger.warn({ gateway: gateway.name, order_id: payment_id }, "a webhook speaks of an unknown payment");
     return { accepted: true, known };
   }
 
   async function sweep(early: boolean): Promise<void> {
     for (;;) {
-      const limit = Math.min(sweepLimit, worker.room);
-      if (limit === 0) return;
-      const { tasks } = await submit({ type: "TakeOver", limit, early });
-      if (tasks.length < limit) return;
+      const limit = outside.state === "open" ? sweepLimit : Math.min(sweepLimit, worker.room);
+      const { more } = await submit({ type: "TakeOver", limit, early, finished: worker.finishedLeases() });
+      if (!more) return;
     }
   }
 
@@ -186,12 +191,11 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
     },
     sweep,
     refundsOverdue: async () => (await readBacklog(database)).refunds_overdue,
-    state: () => ({ breaker: breaker.state, waiting: worker.waiting }),
+    outside,
     async stop() {
       await worker.stop();
       await road.drain();
       await gateway.stop();
-      breaker.stop();
     },
   };
 }
@@ -199,16 +203,7 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
 const batchLimit = 2_000;
 
 /** Between two tries a hold must not run out, so with short holds the tries come sooner. */
-function rulesOf(
-  { hold_ttl_seconds, patience_seconds }: PaymentSettings,
-  timing: PaymentTiming,
-): PaymentRules {
-  const { lease_ms, first_retry_ms, longest_retry_ms } = timing;
-  return {
-    hold_ttl_seconds,
-    patience_seconds,
-    lease_ms,
-    first_retry_ms,
-    longest_retry_ms: Math.min(longest_retry_ms, (hold_ttl_seconds * 1_000) / 3),
-  };
+function retryOf({ hold_ttl_seconds }: PaymentSettings, timing: PaymentTiming): BackoffLimits {
+  const { first_retry_ms, longest_retry_ms } = timing;
+  return { firstMs: first_retry_ms, maxMs: Math.min(longest_retry_ms, (hold_ttl_seconds * 1_000) / 3) };
 }

@@ -14,10 +14,8 @@ export async function readBacklog(database: Reader): Promise<PaymentBacklog> {
 
 const paymentById: Statement = {
   name: "payments_by_id",
-  // While a worker is at the gateway, the next try is only what happens should it die.
   text: `select id, id as order_id, status, amount_minor, currency, gateway, gateway_reference,
-                status = 'refunded' as refunded, code, detail, attempts,
-                case when worker is null then next_try_at end as next_try_at, created_at, updated_at
+                status = 'refunded' as refunded, code, detail, attempts, next_try_at, created_at, updated_at
          from payments.payments where id = $1`,
 };
 const countBacklog: Statement = {

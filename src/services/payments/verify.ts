@@ -2,7 +2,8 @@ import type { LogBatch } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
 import type { PaymentEvent } from "./contract.ts";
-import { free, type Payment } from "./payment.ts";
+import { free } from "./ends.ts";
+import type { Payment } from "./payment.ts";
 
 /** Looks at a consistent view of everything; `database` is one transaction that sees no later commits. */
 export async function verifyPayments(

@@ -1,5 +1,5 @@
-import { busEventsOf } from "../../platform/bus/postgres/log-row.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
+import { busEventsOf } from "../../platform/bus/postgres/log-row.ts";
 import { readLog } from "../../platform/log/read.ts";
 import type { Reader } from "../../platform/postgres/statement.ts";
 
@@ -108,6 +108,8 @@ export class Deliveries {
   }
 
   replayAll(): void {
-    for (const [group, queues] of this.queues) queues.forEach((_, i) => this.replay(group, i, null));
+    for (const [group, queues] of this.queues) {
+      for (const i of queues.keys()) this.replay(group, i, null);
+    }
   }
 }

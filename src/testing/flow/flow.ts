@@ -37,6 +37,8 @@ export class Flow {
   readonly acknowledged = new Map<string, string>();
   /** What was answered otherwise than it ought to be. */
   readonly complaints: string[] = [];
+  /** For somebody who sends it once more. */
+  lastOrder: { key: string; lines: readonly WantedLine[]; token: string } | undefined;
   private gateway: Simulation = calm;
   private carrier: CarrierMood = { down: false, failure_rate: 0 };
   private background: Promise<unknown>[] = [];

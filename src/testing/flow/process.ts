@@ -22,7 +22,12 @@ export class Process {
 
   constructor(real: Pool) {
     this.pool = Object.create(real, {
-      connect: { value: async () => (await this.begin(), real.connect()) },
+      connect: {
+        value: async () => {
+          await this.begin();
+          return real.connect();
+        },
+      },
       query: {
         value: async (...query: unknown[]) => {
           await this.goOn();

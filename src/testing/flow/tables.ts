@@ -21,7 +21,9 @@ export async function contents(pool: Pool): Promise<Record<string, string>> {
        and tablename not in ('cursors', 'dead_letters') order by 1`,
     [schemas],
   );
-  const each = rows.map(({ name }) => `select '${name}' as name, ${name.split(".")[1]}::text as row from ${name}`);
+  const each = rows.map(
+    ({ name }) => `select '${name}' as name, ${name.split(".")[1]}::text as row from ${name}`,
+  );
   const found = await pool.query<{ name: string; row: string }>(`${each.join(" union all ")} order by 1, 2`);
   const tables: Record<string, string> = {};
   for (const { name, row } of found.rows) tables[name] = `${tables[name] ?? ""}${row}\n`;
@@ -30,7 +32,9 @@ export async function contents(pool: Pool): Promise<Record<string, string>> {
 
 /** Commands and events that a service could not carry out. */
 export async function deadLetters(pool: Pool): Promise<string[]> {
-  const each = schemas.map((s) => `select '${s}: ' || command::text || ' ' || error as letter from ${s}.dead_letters`);
+  const each = schemas.map(
+    (s) => `select '${s}: ' || command::text || ' ' || error as letter from ${s}.dead_letters`,
+  );
   const { rows } = await pool.query<{ letter: string }>(each.join(" union all "));
   return rows.map(({ letter }) => letter);
 }

@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Transaction, transact } from "../../batch/transaction.ts";
 import type { Pool } from "../../postgres/pool.ts";
+import { about } from "../../telemetry/about.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Tracer } from "../../telemetry/tracer.ts";
 import type { AfterCommit, BusEvent, Subscription } from "../port.ts";
 import { describe, mayPass, runAfterCommit, share } from "./delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { ParkedEvents } from "./parked.ts";
+import type { RecentRows } from "./recent.ts";
 import { commitWithoutWaiting, type GroupStatements, groupStatements } from "./statements.ts";
 import { Suspicion } from "./suspicion.ts";
 import { type Place, Tail } from "./tail.ts";
@@ -17,6 +19,7 @@ export interface ConsumerOptions {
   readonly tracer: Tracer;
   readonly metrics: BusMetrics;
   readonly horizonOf: (topic: string) => number;
+  readonly recentOf: (topic: string) => RecentRows | undefined;
   readonly onProgress: () => void;
   /** Pauses before an event that failed is tried again; after the last one it is given up on. */
   readonly retryDelaysMs: readonly number[];
@@ -210,8 +213,9 @@ export class Consumer {
   }
 
   private readOn(tx: Transaction) {
-    const { horizonOf } = this.options;
-    return Promise.all(this.tails.map((tail) => tail.fetch(tx, horizonOf(tail.topic))));
+    const { horizonOf, recentOf } = this.options;
+    const fetch = (tail: Tail) => tail.fetch(tx, horizonOf(tail.topic), recentOf(tail.topic));
+    return Promise.all(this.tails.map(fetch));
   }
 
   private choose(limit: number): Batch {
@@ -251,7 +255,10 @@ export class Consumer {
     const isAboutThem = !mayPass(error) && this.suspicion.condemns(suspects) === undefined;
     if (suspects.length > 0 && isAboutThem) {
       const [first] = suspects;
-      const context = { err: error, group, events: suspects.length, event_id: first!.id, key: first!.key };
+      const { id, key } = first!;
+      // Of many events it is not known yet whose fault it was.
+      const suspect = suspects.length === 1 ? about(first!) : {};
+      const context = { err: error, group, events: suspects.length, event_id: id, key, ...suspect };
       logger.warn(context, "a batch of events could not be handled; looking for the one that is to blame");
       this.suspicion.failed(suspects, error);
       return;

@@ -1,6 +1,7 @@
 import { TryAgain } from "../../batch/road.ts";
 import { InfrastructureError } from "../../errors.ts";
 import { isTransient } from "../../postgres/errors.ts";
+import { orderIdOf } from "../../telemetry/about.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { StepDescription } from "../../telemetry/tracer.ts";
 import type { AfterCommit, BusEvent } from "../port.ts";
@@ -15,9 +16,10 @@ export function mayPass(error: unknown): boolean {
 }
 
 /** An event's handling as a step of its trace. */
-export function describe(group: string, { id, type, subject, topic }: BusEvent): StepDescription {
+export function describe(group: string, { id, type, subject, topic, data }: BusEvent): StepDescription {
   const attributes = { "messaging.message.id": id, "messaging.destination.name": topic, subject };
-  return { name: `${group} ${type}`, attributes };
+  const order_id = orderIdOf(data);
+  return { name: `${group} ${type}`, attributes: { ...attributes, ...(order_id && { order_id }) } };
 }
 
 /** The batch is durable whatever comes of this. */

@@ -1,20 +1,24 @@
 import type { Appended } from "../../batch/transaction.ts";
 import { completeUpTo } from "../../log/horizon.ts";
 import type { Pool } from "../../postgres/pool.ts";
-import { readerOf } from "../../postgres/statement.ts";
+import { type Reader, readerOf } from "../../postgres/statement.ts";
+import { type LogRow, rowsBehind } from "./log-row.ts";
+import { RecentRows } from "./recent.ts";
 
 const firstLookAgainMs = 2;
 const lastLookAgainMs = 100;
+const rowsAtOnce = 200;
 
 /**
- * How far each topic is complete, asked once for all groups of the process. It only ever grows, so a group may read up
- * to here without asking again.
+ * How far each topic is complete, and its newest rows: asked and read once for all groups of the process. It only ever
+ * grows, so a group may read up to here without asking again.
  */
 export class Horizons {
   private readonly pool: Pool;
   private readonly onGrown: (topic: string) => void;
   private readonly onError: (error: unknown) => void;
   private readonly complete = new Map<string, number>();
+  private readonly recent = new Map<string, RecentRows>();
   private readonly appended = new Map<string, number>();
   private readonly doubtful = new Set<string>();
   private asking: Promise<void> | undefined;
@@ -31,11 +35,18 @@ export class Horizons {
     this.pool = pool;
     this.onGrown = onGrown;
     this.onError = onError;
-    for (const topic of topics) this.complete.set(topic, 0);
+    for (const topic of topics) {
+      this.complete.set(topic, 0);
+      this.recent.set(topic, new RecentRows(topic));
+    }
   }
 
   of(topic: string): number {
     return this.complete.get(topic) ?? 0;
+  }
+
+  recentOf(topic: string): RecentRows | undefined {
+    return this.recent.get(topic);
   }
 
   /** These topics have grown; others are none of our business. */
@@ -82,14 +93,27 @@ export class Horizons {
     this.lookAgain();
   }
 
-  private async askFor(topics: string[], reader: ReturnType<typeof readerOf>): Promise<void> {
+  private async askFor(topics: string[], reader: Reader): Promise<void> {
     this.doubtful.clear();
-    const answers = await Promise.all(topics.map((topic) => completeUpTo(reader, topic)));
-    topics.forEach((topic, i) => {
-      if (answers[i]! <= this.of(topic)) return;
-      this.complete.set(topic, answers[i]!);
-      this.onGrown(topic);
-    });
+    await Promise.all(topics.map((topic) => this.askForOne(topic, reader)));
+  }
+
+  private async askForOne(topic: string, reader: Reader): Promise<void> {
+    const before = this.of(topic);
+    const end = await completeUpTo(reader, topic);
+    if (end <= before) return;
+    await this.readOn(topic, end, reader);
+    this.complete.set(topic, end);
+    this.onGrown(topic);
+  }
+
+  private async readOn(topic: string, end: number, reader: Reader): Promise<void> {
+    const recent = this.recent.get(topic)!;
+    // What was there before this process, or came while it was cut off, is for each group to read as fast as it can.
+    if (recent.end === 0) return recent.skipTo(end);
+    const rows = await reader.read<LogRow>(rowsBehind(topic), [recent.end, end, rowsAtOnce]);
+    if (rows.length < rowsAtOnce) recent.append(rows, end);
+    else recent.skipTo(end);
   }
 
   /**

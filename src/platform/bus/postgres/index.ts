@@ -91,6 +91,7 @@ export function createPostgresBus(options: PostgresBusOptions): Bus {
         ...options,
         metrics,
         horizonOf: (topic) => horizons?.of(topic) ?? 0,
+        recentOf: (topic) => horizons?.recentOf(topic),
         onProgress: () => progress.made(),
         retryDelaysMs: options.retryDelaysMs ?? defaultRetryDelaysMs,
       });

@@ -1,10 +1,27 @@
 import { type EventRecord, keyOf } from "../../log/append.ts";
+import type { Statement } from "../../postgres/statement.ts";
 import type { BusEvent } from "../port.ts";
 
 export interface LogRow {
   readonly position: number;
   readonly at: Date;
   readonly events: string;
+}
+
+/** A row whose events are read when first asked for, and then for everybody. */
+export interface BusRow extends LogRow {
+  readonly busEvents: () => readonly BusEvent[];
+}
+
+export function busRow(topic: string, row: LogRow): BusRow {
+  let parsed: BusEvent[] | undefined;
+  return {
+    ...row,
+    busEvents() {
+      parsed ??= busEventsOf(topic, row);
+      return parsed;
+    },
+  };
 }
 
 export function busEventsOf(topic: string, { position, at, events }: LogRow): BusEvent[] {
@@ -16,4 +33,12 @@ export function busEventsOf(topic: string, { position, at, events }: LogRow): Bu
     key: keyOf(record),
     at,
   }));
+}
+
+export function rowsBehind(topic: string): Statement {
+  return {
+    name: `bus_read_${topic}`,
+    text: `select position, at, events from ${topic}.whole_log
+           where position > $1 and position <= $2 order by position limit $3`,
+  };
 }

@@ -1,4 +1,5 @@
 import { type Transaction, transact } from "../../batch/transaction.ts";
+import { about } from "../../telemetry/about.ts";
 import type { AfterCommit, BusEvent, Subscription } from "../port.ts";
 import type { ConsumerOptions } from "./consumer.ts";
 import { describe, mayPass, runAfterCommit } from "./delivery.ts";
@@ -158,14 +159,11 @@ export class ParkedEvents {
     return true;
   }
 
-  private log(
-    { id, type, key }: BusEvent,
-    error: unknown,
-    attempts: number,
-    delayMs: number | undefined,
-  ): void {
+  private log(event: BusEvent, error: unknown, attempts: number, delayMs: number | undefined): void {
     const { logger, subscription } = this.options;
-    const context = { err: error, group: subscription.group, event_id: id, type, key, attempts };
+    const { id, type, key } = event;
+    const { group } = subscription;
+    const context = { err: error, group, event_id: id, type, key, ...about(event), attempts };
     if (delayMs === undefined) logger.error(context, "an event could not be handled and was given up on");
     else
       logger.error(

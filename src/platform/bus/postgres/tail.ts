@@ -1,6 +1,7 @@
 import type { Reader, Statement } from "../../postgres/statement.ts";
 import type { BusEvent } from "../port.ts";
-import { busEventsOf, type LogRow } from "./log-row.ts";
+import { type BusRow, busRow, type LogRow, rowsBehind } from "./log-row.ts";
+import type { RecentRows } from "./recent.ts";
 
 /** How far a group has come in a topic, as its cursor says. */
 export interface Place {
@@ -11,7 +12,7 @@ export interface Place {
 }
 
 export interface Fetched {
-  readonly rows: LogRow[];
+  readonly rows: readonly BusRow[];
   /** Everything up to here has been looked at. */
   readonly readTo: number;
 }
@@ -43,11 +44,7 @@ export class Tail {
     this.types = new Set(types);
     // Most rows of some logs hold nothing that is wanted: a look at the text spares parsing them.
     this.mention = new RegExp(`"type":"(?:${types.join("|")})"`);
-    this.read = {
-      name: `bus_read_${topic}`,
-      text: `select position, at, events from ${topic}.whole_log
-             where position > $1 and position <= $2 order by position limit $3`,
-    };
+    this.read = rowsBehind(topic);
   }
 
   get waiting(): number {
@@ -73,11 +70,18 @@ export class Tail {
   }
 
   /** The next rows of the log, unless some that were read before still wait. */
-  async fetch(database: Reader, horizon: number): Promise<Fetched | undefined> {
+  async fetch(
+    database: Reader,
+    horizon: number,
+    recent: RecentRows | undefined,
+  ): Promise<Fetched | undefined> {
     if (this.entries.length > 0 || this.readTo >= horizon) return undefined;
-    const { limit } = this;
+    const { limit, topic } = this;
+    const known = recent?.behind(this.readTo, limit);
+    if (known !== undefined) return known;
     const rows = await database.read<LogRow>(this.read, [this.readTo, horizon, limit]);
-    return { rows, readTo: rows.length < limit ? horizon : rows.at(-1)!.position };
+    const readTo = rows.length < limit ? horizon : rows.at(-1)!.position;
+    return { rows: rows.map((row) => busRow(topic, row)), readTo };
   }
 
   accept(fetched: Fetched | undefined): void {
@@ -90,13 +94,13 @@ export class Tail {
     if (rows.length > 0) this.limit = Math.min(rowsAtOnce, Math.max(1, fitting));
   }
 
-  private entriesOf(row: LogRow): Entry[] {
+  private entriesOf(row: BusRow): Entry[] {
     if (!this.mention.test(row.events)) return [];
     const { position } = row;
     const done = position === this.place.position + 1 ? this.place.index : 0;
-    const wanted = busEventsOf(this.topic, row).flatMap((event, index) =>
-      index >= done && this.types.has(event.type) ? [{ event, index }] : [],
-    );
+    const wanted = row
+      .busEvents()
+      .flatMap((event, index) => (index >= done && this.types.has(event.type) ? [{ event, index }] : []));
     return wanted.map(({ event, index }, i) => ({
       event,
       position,

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { type BreakerState, createOutside, NotCalled } from "../../../platform/outside/outside.ts";
+import { createLogger } from "../../../platform/telemetry/logger.ts";
+import { createRegistry } from "../../../platform/telemetry/metrics.ts";
+import { untraced } from "../../../platform/telemetry/tracer.ts";
 import type { RecordHandover, Shipment } from "../contract.ts";
 import { unborn } from "../shipment.ts";
-import { Handover, NotTried, retryDelayMs } from "./handover.ts";
+import { Handover, type HandoverOptions } from "./handover.ts";
 import type { Carrier } from "./port.ts";
 import { simulatedCarrier } from "./simulated.ts";
 
@@ -10,19 +14,33 @@ function shipment(id: string, more: Partial<Shipment> = {}): Shipment {
   return { ...unborn(id, id, new Date()), status: "handing_over", lines, ...more };
 }
 
+const silent = createLogger("silent");
+const never = new AbortController().signal;
+
+function outsideOf(concurrency = 64): HandoverOptions["outside"] {
+  return createOutside({
+    name: "carrier",
+    concurrency,
+    timeoutMs: 10_000,
+    breaker: { failurePercent: 50, minCalls: 1_000, openMs: 5_000 },
+    registry: createRegistry(),
+    logger: silent,
+  });
+}
+
 /** Hands over what is given, and answers with what was brought back. */
 async function outcomesOf(
   carrier: Carrier,
   shipments: Shipment[],
-  guard = <Answer>(call: () => Promise<Answer>) => call(),
+  outside = outsideOf(),
 ): Promise<RecordHandover[]> {
   const brought: RecordHandover[] = [];
   const handover = new Handover({
     carrier,
-    guard,
-    isReachable: () => true,
+    outside,
     submit: async (command) => brought.push(command),
-    onError: () => {},
+    tracer: untraced,
+    logger: silent,
   });
   handover.start();
   handover.take(shipments);
@@ -60,7 +78,7 @@ describe("handing over", () => {
 
   it("asks first after an answer that never came, and ships nothing again", async () => {
     const carrier = simulatedCarrier();
-    await carrier.ship({ shipment_id: "s1", lines: [] });
+    await carrier.ship({ shipment_id: "s1", lines: [] }, never);
     carrier.ship = () => Promise.reject(new Error("shipped twice"));
     const brought = await outcomesOf(carrier, [shipment("s1", { attempts: 1 })]);
     expect(outcomes(brought)).toEqual([{ result: "shipped", carrier: "simulated", tracking: "SIM-s1" }]);
@@ -79,7 +97,8 @@ describe("handing over", () => {
     const down = simulatedCarrier();
     down.settings = { latency_ms: 0, failure_rate: 0, down: true };
     expect(outcomes(await outcomesOf(down, [shipment("s1")]))).toMatchObject([{ result: "unanswered" }]);
-    const closed = () => Promise.reject(new NotTried());
+    const leftAlone = new NotCalled("outside.breaker_open", "left alone", { retryable: true });
+    const closed = { ...outsideOf(), call: () => Promise.reject(leftAlone) };
     expect(outcomes(await outcomesOf(down, [shipment("s1")], closed))).toMatchObject([
       { result: "not_tried" },
     ]);
@@ -106,21 +125,29 @@ describe("handing over", () => {
   });
 
   it("has no room before it is started, when the carrier is unreachable, and when it is full", () => {
-    let reachable = true;
+    let state: BreakerState = "closed";
     const handover = new Handover({
-      carrier: { ...simulatedCarrier(), ship: () => new Promise(() => {}) },
-      guard: (call) => call(),
-      isReachable: () => reachable,
+      carrier: simulatedCarrier(),
+      outside: {
+        call: () => new Promise(() => {}),
+        get state() {
+          return state;
+        },
+        stop: async () => {},
+      },
       submit: async () => {},
-      onError: () => {},
+      tracer: untraced,
+      logger: silent,
     });
     expect(handover.room).toBe(0);
     handover.start();
     const room = handover.room;
     expect(room).toBeGreaterThan(0);
-    reachable = false;
+    state = "open";
     expect(handover.room).toBe(0);
-    reachable = true;
+    state = "half_open";
+    expect(handover.room).toBe(1);
+    state = "closed";
     handover.take(Array.from({ length: room }, (_, i) => shipment(`s${i}`)));
     expect(handover.room).toBe(0);
   });
@@ -134,7 +161,7 @@ describe("the simulated carrier", () => {
       Promise.all(
         Array.from(
           { length: 1_000 },
-          async (_, i) => (await carrier.ship({ shipment_id: `order-${i}`, lines: [] })).result,
+          async (_, i) => (await carrier.ship({ shipment_id: `order-${i}`, lines: [] }, never)).result,
         ),
       );
     const first = await ask();
@@ -142,17 +169,5 @@ describe("the simulated carrier", () => {
     expect(refused).toBeGreaterThan(200);
     expect(refused).toBeLessThan(400);
     expect(await ask()).toEqual(first);
-  });
-});
-
-describe("the delay before the next try", () => {
-  it.each([
-    [0, 0, 500],
-    [0, 1, 1_000],
-    [3, 1, 8_000],
-    [3, 0, 4_000],
-    [100, 1, 300_000],
-  ])("after %i tries and with chance %d is %i ms", (attempts, chance, delay) => {
-    expect(retryDelayMs(attempts, chance)).toBe(delay);
   });
 });

@@ -1,41 +1,34 @@
-import type { FulfillmentCommand, HandoverOutcome, RecordHandover, Shipment } from "../contract.ts";
+import { backoff } from "../../../platform/outside/backoff.ts";
+import { NotCalled, type Outside } from "../../../platform/outside/outside.ts";
+import { about } from "../../../platform/telemetry/about.ts";
+import type { Logger } from "../../../platform/telemetry/logger.ts";
+import type { Tracer } from "../../../platform/telemetry/tracer.ts";
+import type { HandoverOutcome, Origin, RecordHandover, Shipment } from "../contract.ts";
 import { linesLeft } from "../shipment.ts";
 import type { Carrier } from "./port.ts";
 
 export interface HandoverOptions {
   readonly carrier: Carrier;
-  /** Runs a call unless too many have failed; then it throws `NotTried`. */
-  readonly guard: <Answer>(call: () => Promise<Answer>) => Promise<Answer>;
-  /** Whether calls are let through at all. */
-  readonly isReachable: () => boolean;
-  readonly submit: (outcome: FulfillmentCommand & RecordHandover) => Promise<unknown>;
-  readonly onError: (error: unknown) => void;
+  readonly outside: Pick<Outside, "call" | "state" | "stop">;
+  readonly submit: (outcome: RecordHandover) => Promise<unknown>;
+  readonly tracer: Tracer;
+  readonly logger: Logger;
 }
 
-/** The carrier was not called. */
-export class NotTried extends Error {}
-
-const callsAtOnce = 64;
 const mostInHand = 2_000;
-/** How long a shipment belongs to whoever has claimed it: the longest wait and two calls that time out. */
+/** How long a shipment belongs to whoever has claimed it. */
 export const leaseMs = 30_000;
 export const callTimeoutMs = 10_000;
 const longestWaitMs = 8_000;
+const retries = { firstMs: 1_000, maxMs: 300_000 };
 
 const givenBack: HandoverOutcome = { result: "not_tried", retry_in_ms: 0 };
-
-interface Job {
-  readonly shipment: Shipment;
-  readonly takenAt: number;
-}
 
 /** Gives shipments to the carrier, outside of every transaction, and brings back what it says. */
 export class Handover {
   private readonly options: HandoverOptions;
-  private readonly waiting: Job[] = [];
   private readonly inHand = new Set<string>();
   private readonly carried = new Set<Promise<void>>();
-  private underWay = 0;
   private running = false;
 
   constructor(options: HandoverOptions) {
@@ -44,11 +37,10 @@ export class Handover {
 
   /** How many more it can take; the rest waits in the table. */
   get room(): number {
-    return this.running && this.options.isReachable() ? Math.max(0, mostInHand - this.inHand.size) : 0;
-  }
-
-  get state() {
-    return { waiting: this.waiting.length, under_way: this.underWay };
+    const { state } = this.options.outside;
+    if (!this.running || state === "open") return 0;
+    // One call finds out whether the carrier answers again, and the others would not be let through.
+    return Math.max(0, (state === "half_open" ? 1 : mostInHand) - this.inHand.size);
   }
 
   start(): void {
@@ -58,73 +50,79 @@ export class Handover {
   /** Finishes the calls that have begun, and gives back what waits. */
   async stop(): Promise<void> {
     this.running = false;
-    await Promise.all([...this.carried, ...this.waiting.splice(0).map((job) => this.bring(job, givenBack))]);
+    await this.options.outside.stop();
+    await Promise.all(this.carried);
   }
 
   take(shipments: readonly Shipment[]): void {
     if (!this.running) return;
-    const takenAt = performance.now();
     for (const shipment of shipments) {
       if (this.inHand.has(shipment.id)) continue;
       this.inHand.add(shipment.id);
-      this.waiting.push({ shipment, takenAt });
-    }
-    this.proceed();
-  }
-
-  private proceed(): void {
-    const free = callsAtOnce - this.underWay;
-    for (const job of this.waiting.splice(0, free)) {
-      this.underWay++;
-      const carried: Promise<void> = this.carry(job).finally(() => this.carried.delete(carried));
+      const carried: Promise<void> = this.carry(shipment).finally(() => this.carried.delete(carried));
       this.carried.add(carried);
     }
   }
 
-  private async carry(job: Job): Promise<void> {
-    // After the lease somebody else may ask the carrier too, and could take our call for one that never came.
-    const isTooLate = performance.now() - job.takenAt > longestWaitMs;
-    const outcome = isTooLate ? givenBack : await this.outcomeOf(job.shipment);
-    this.underWay--;
-    if (this.waiting.length > 0) this.proceed();
-    await this.bring(job, outcome);
-  }
-
-  private async bring({ shipment }: Job, outcome: HandoverOutcome): Promise<void> {
+  private async carry(shipment: Shipment): Promise<void> {
+    const { outcome, origin } = await this.handOver(shipment);
+    const command: RecordHandover = { type: "RecordHandover", shipment_id: shipment.id, outcome, ...origin };
     try {
-      const command = { type: "RecordHandover", shipment_id: shipment.id, outcome } as const;
-      await this.options.submit({ ...command, ...shipment.origin });
+      await this.options.submit(command);
     } catch (error) {
-      this.options.onError(error); // the lease runs out, and the carrier is asked whether it has it
+      this.options.logger.warn(
+        { err: error, ...about(command) },
+        "the carrier's answer could not be kept; it will be asked again",
+      );
     } finally {
       this.inHand.delete(shipment.id);
     }
   }
 
-  private async outcomeOf(shipment: Shipment): Promise<HandoverOutcome> {
-    const { carrier, guard } = this.options;
+  /** What comes of it is to hang below the step, in the trace of the order. */
+  private async handOver(shipment: Shipment): Promise<{ outcome: HandoverOutcome; origin: Origin }> {
+    const { items, end } = this.options.tracer.begin([shipment.origin], () => ({
+      name: "fulfillment ship",
+      attributes: { order_id: shipment.id },
+    }));
+    const origin = items[0]!;
+    const takenAt = performance.now();
     try {
-      if (shipment.attempts > 0) {
-        const found = await guard(() => carrier.find(shipment.id));
-        if (found !== undefined) return { result: "shipped", carrier: carrier.name, ...found };
-        if (shipment.cancel_wanted !== null) return { result: "absent" };
-      }
-      const answer = await guard(() =>
-        carrier.ship({ shipment_id: shipment.id, lines: linesLeft(shipment) }),
-      );
-      return answer.result === "shipped" ? { carrier: carrier.name, ...answer } : answer;
+      const outcome = await this.options.outside.call(async (signal) => {
+        // After the lease somebody else may ask the carrier too, and could take our call for one that never came.
+        const isTooLate = performance.now() - takenAt > longestWaitMs;
+        return isTooLate ? givenBack : this.ship(shipment, signal);
+      });
+      end();
+      return { outcome, origin };
     } catch (error) {
-      const result = error instanceof NotTried ? "not_tried" : "unanswered";
-      return { result, retry_in_ms: retryDelayMs(shipment.attempts, Math.random()) };
+      end(error);
+      return { outcome: this.failed(shipment, error), origin };
     }
   }
-}
 
-const shortestDelayMs = 1_000;
-const longestDelayMs = 300_000;
+  private async ship(shipment: Shipment, signal: AbortSignal): Promise<HandoverOutcome> {
+    const { carrier } = this.options;
+    if (shipment.attempts > 0) {
+      const found = await carrier.find(shipment.id, signal);
+      if (found !== undefined) return { result: "shipped", carrier: carrier.name, ...found };
+      if (shipment.cancel_wanted !== null) return { result: "absent" };
+      signal.throwIfAborted();
+    }
+    const answer = await carrier.ship({ shipment_id: shipment.id, lines: linesLeft(shipment) }, signal);
+    return answer.result === "shipped" ? { carrier: carrier.name, ...answer } : answer;
+  }
 
-/** Doubles from try to try; `chance`, from 0 to 1, spreads what failed together over the second half of the delay. */
-export function retryDelayMs(attempts: number, chance: number): number {
-  const ceiling = Math.min(longestDelayMs, shortestDelayMs * 2 ** Math.min(attempts, 20));
-  return Math.round(ceiling * (0.5 + chance / 2));
+  private failed(shipment: Shipment, error: unknown): HandoverOutcome {
+    if (error instanceof NotCalled && error.code === "outside.stopping") return givenBack;
+    const retry_in_ms = backoff(shipment.attempts + 1, retries);
+    if (error instanceof NotCalled) return { result: "not_tried", retry_in_ms };
+    const line = {
+      err: error,
+      ...about({ ...shipment.origin, shipment_id: shipment.id }),
+      next_try_in_ms: retry_in_ms,
+    };
+    this.options.logger.warn(line, "the carrier did not answer; it will be asked again");
+    return { result: "unanswered", retry_in_ms };
+  }
 }

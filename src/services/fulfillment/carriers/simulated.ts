@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { SimulatedSettings } from "../contract.ts";
 import type { Carrier } from "./port.ts";
 
@@ -11,24 +12,24 @@ const parcelsRemembered = 10_000;
 export function simulatedCarrier(): SimulatedCarrier {
   const shipped = new Set<string>();
 
-  async function answering(settings: SimulatedSettings): Promise<void> {
-    if (settings.latency_ms > 0) await new Promise((resolve) => setTimeout(resolve, settings.latency_ms));
+  async function answering(settings: SimulatedSettings, signal: AbortSignal): Promise<void> {
+    if (settings.latency_ms > 0) await sleep(settings.latency_ms, undefined, { signal });
     if (settings.down) throw new Error("the simulated carrier is down");
   }
 
   return {
     name: "simulated",
     settings: { latency_ms: 0, failure_rate: 0, down: false },
-    async ship({ shipment_id }) {
-      await answering(this.settings);
+    async ship({ shipment_id }, signal) {
+      await answering(this.settings, signal);
       if (fractionOf(shipment_id) < this.settings.failure_rate) {
         return { result: "refused", detail: "The simulated carrier refuses this parcel." };
       }
       remember(shipped, shipment_id);
       return { result: "shipped", tracking: trackingOf(shipment_id) };
     },
-    async find(shipment_id) {
-      await answering(this.settings);
+    async find(shipment_id, signal) {
+      await answering(this.settings, signal);
       return shipped.has(shipment_id) ? { tracking: trackingOf(shipment_id) } : undefined;
     },
   };

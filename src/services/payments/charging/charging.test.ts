@@ -163,14 +163,14 @@ describe("an outage of the gateway", () => {
     const shop = await till({ hold_ttl_seconds: 1 });
     shop.simulate({ down: true });
     const ids = await Promise.all(Array.from({ length: 30 }, () => shop.due("tok_ok")));
-    await vi.waitUntil(() => shop.service.payments.state().breaker === "open", { timeout: 10_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "open", { timeout: 10_000 });
     const [probe] = shop.service.probes!;
     expect(await probe!.check()).toMatchObject({ details: { breaker: expect.stringMatching(/open/) } });
     // Holds of a second are extended before they are over, again and again.
     await vi.waitUntil(async () => (await shop.told(ids[0]!)).length >= 3, { timeout: 10_000 });
     shop.simulate({});
     for (const id of ids) await shop.is(id, "succeeded");
-    await vi.waitUntil(() => shop.service.payments.state().breaker === "closed", { timeout: 10_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "closed", { timeout: 10_000 });
     for (const id of ids) expect(await shop.entries(id)).toEqual(charge(500));
   });
 
@@ -180,9 +180,9 @@ describe("an outage of the gateway", () => {
     });
     shop.simulate({ down: true });
     const ids = await Promise.all(Array.from({ length: 20 }, () => shop.due("tok_ok")));
-    await vi.waitUntil(() => shop.service.payments.state().breaker !== "closed", { timeout: 10_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state !== "closed", { timeout: 10_000 });
     shop.simulate({});
-    await vi.waitUntil(() => shop.service.payments.state().breaker === "half-open", { timeout: 5_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "half_open", { timeout: 5_000 });
     await shop.is(await shop.due("tok_ok"), "succeeded");
     for (const id of ids) await shop.is(id, "succeeded");
   });

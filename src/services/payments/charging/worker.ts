@@ -1,35 +1,37 @@
+import { InfrastructureError } from "../../../platform/errors.ts";
+import { type BackoffLimits, backoff } from "../../../platform/outside/backoff.ts";
+import { NotCalled, type Outside } from "../../../platform/outside/outside.ts";
+import { about } from "../../../platform/telemetry/about.ts";
 import type { Logger } from "../../../platform/telemetry/logger.ts";
 import type { Tracer } from "../../../platform/telemetry/tracer.ts";
-import type { ChargeOutcome, PaymentCommand, RefundOutcome, Turn, Unreachable } from "../contract.ts";
+import type { ChargeOutcome, PaymentCommand, RefundOutcome, Unreachable } from "../contract.ts";
 import { type Gateway, GatewayUnreachable } from "../gateways/port.ts";
 import type { Task } from "../handle.ts";
-import type { PaymentMetrics } from "../metrics.ts";
-import { type Breaker, isRefusedByBreaker } from "./breaker.ts";
 
 export interface WorkerOptions {
   /** Of this process, and of no other at any time. */
   readonly name: string;
   readonly gateway: Gateway;
-  readonly breaker: Breaker;
+  readonly outside: Outside;
   /** Calls at once. */
   readonly concurrency: number;
   readonly leaseMs: number;
-  readonly metrics: PaymentMetrics;
+  readonly retry: BackoffLimits;
   readonly tracer: Tracer;
   readonly logger: Logger;
   /** Puts on the road what came of a turn. */
   submit(command: PaymentCommand): Promise<unknown>;
 }
 
-interface Waiting {
-  readonly task: Task;
-  readonly since: number;
-}
+type Finding =
+  | { readonly type: "RecordCharge"; readonly outcome: ChargeOutcome | Unreachable }
+  | { readonly type: "RecordRefund"; readonly outcome: RefundOutcome | Unreachable }
+  | { readonly type: "GiveBack" };
+
+const notTaken: Finding = { type: "GiveBack" };
 
 /** Turns that are taken upon itself for each call at once: what is waiting behind it is begun in time. */
 const depth = 10;
-/** How long a stop waits for the answers of the gateway. */
-const graceMs = 5_000;
 
 /**
  * Takes the turns at the gateway that committed batches have given to this process. It holds nothing that could not be
@@ -38,10 +40,10 @@ const graceMs = 5_000;
  */
 export class ChargeWorker {
   private readonly options: WorkerOptions;
-  private queue: Waiting[] = [];
-  private begun = 0; // turns before this index are under way already
-  private readonly running = new Set<Promise<void>>();
+  private underWay = 0;
+  private finished: number[] = [];
   private stopped = false;
+  private onIdle: (() => void) | undefined;
 
   constructor(options: WorkerOptions) {
     this.options = options;
@@ -49,159 +51,131 @@ export class ChargeWorker {
 
   /** How many more turns it may be given. */
   get room(): number {
-    const { concurrency } = this.options;
-    return this.stopped ? 0 : Math.max(0, concurrency * (depth + 1) - this.running.size - this.waiting);
-  }
-
-  get waiting(): number {
-    return this.queue.length - this.begun;
+    const { concurrency, outside } = this.options;
+    if (this.stopped || outside.state === "open") return 0;
+    // One call finds out whether the gateway answers again; any other would come back at once.
+    if (outside.state === "half_open") return this.underWay === 0 ? 1 : 0;
+    return Math.max(0, concurrency * (depth + 1) - this.underWay);
   }
 
   take(tasks: readonly Task[]): void {
     if (tasks.length === 0) return;
-    if (this.stopped) {
-      for (const task of tasks) this.giveBack(task);
-      return;
-    }
     const since = performance.now();
-    for (const task of tasks) this.queue.push({ task, since });
-    this.begin();
+    for (const task of tasks) void this.perform(task, since);
   }
 
+  /** Leases whose turns are over since this was asked last; what is never told ends by its time. */
+  finishedLeases(): number[] {
+    return this.finished.splice(0);
+  }
+
+  /** Finishes the calls that have begun, gives back the other turns, and waits until all that is recorded. */
   async stop(): Promise<void> {
     this.stopped = true;
-    for (const { task } of this.queue.splice(this.begun)) this.giveBack(task);
-    let timer: NodeJS.Timeout | undefined;
-    const grace = new Promise((resolve) => {
-      timer = setTimeout(resolve, graceMs);
+    await this.options.outside.stop();
+    if (this.underWay === 0) return;
+    await new Promise<void>((resolve) => {
+      this.onIdle = resolve;
     });
-    await Promise.race([Promise.all(this.running), grace]);
-    clearTimeout(timer);
   }
 
-  private begin(): void {
-    const { concurrency, leaseMs } = this.options;
-    while (this.running.size < concurrency && this.waiting > 0) {
-      const { task, since } = this.queue[this.begun++]!;
-      // Too little of its lease is left: it is taken up again by whoever sweeps next.
-      if (performance.now() - since > leaseMs / 3) continue;
-      const turn = this.perform(task).finally(() => {
-        this.running.delete(turn);
-        this.begin();
-      });
-      this.running.add(turn);
-    }
-    if (this.begun * 2 > this.queue.length) {
-      this.queue = this.queue.slice(this.begun);
-      this.begun = 0;
-    }
-  }
-
-  private async perform(given: Task): Promise<void> {
-    const { tracer } = this.options;
-    const { items, end } = tracer.begin([given], ({ step, payment_id }) => ({
+  private async perform(given: Task, since: number): Promise<void> {
+    this.underWay++;
+    const { items, end } = this.options.tracer.begin([given], ({ step, payment_id }) => ({
       name: `payments ${step}`,
       attributes: { order_id: payment_id },
     }));
     const task = items[0]!;
-    const common = { ...idsOf(task), turn: this.turnOf(task), chance: Math.random() };
-    if (task.step === "refund") {
-      const outcome = await this.answered(() => this.refund(task));
+    const finding = await this.find(task, since, end);
+    await this.record(task, finding);
+    this.underWay--;
+    if (this.underWay === 0) this.onIdle?.();
+  }
+
+  private async find(task: Task, since: number, end: (error?: unknown) => void): Promise<Finding> {
+    const { outside, leaseMs } = this.options;
+    try {
+      const finding = await outside.call(async () => {
+        // Too little of its lease is left.
+        if (performance.now() - since > leaseMs / 3) return notTaken;
+        return this.takeTurn(task);
+      });
       end();
-      await this.record({ type: "RecordRefund", outcome, ...common });
-    } else {
-      const outcome = await this.answered(() => this.charge(task));
-      end();
-      await this.record({ type: "RecordCharge", outcome, ...common });
+      return finding;
+    } catch (error) {
+      end(error);
+      if (error instanceof NotCalled && error.code === "outside.stopping") return notTaken;
+      const outcome = this.unreachable(task, error);
+      return task.step === "refund" ? { type: "RecordRefund", outcome } : { type: "RecordCharge", outcome };
     }
+  }
+
+  private async takeTurn(task: Task): Promise<Finding> {
+    if (task.step === "refund") return { type: "RecordRefund", outcome: await this.refund(task) };
+    return { type: "RecordCharge", outcome: await this.charge(task) };
   }
 
   private async charge(task: Task): Promise<ChargeOutcome> {
     const { gateway } = this.options;
-    if (task.step === "cancel") return this.call("cancel", () => gateway.cancel(task));
+    if (task.step === "cancel") return gateway.cancel(task);
     if (task.step === "ask") {
-      const found = await this.call("find", () => gateway.find(task));
+      const found = await gateway.find(task);
       if (found.status !== "unknown") return found;
     }
-    return this.call("charge", () => gateway.charge(task));
+    return gateway.charge(task);
   }
 
   private async refund(task: Task): Promise<RefundOutcome> {
     const { gateway, logger } = this.options;
-    const outcome = await this.call("refund", () => gateway.refund(task, task.reference!));
+    const outcome = await gateway.refund(task, task.reference!);
     if (outcome.status === "refused") {
-      logger.error({ payment_id: task.payment_id, detail: outcome.detail }, "the gateway refuses a refund");
+      logger.error({ ...about(task), detail: outcome.detail }, "the gateway refuses a refund");
     }
     return outcome;
   }
 
-  private async call<Answer extends { status: string }>(
-    name: string,
-    work: () => Promise<Answer>,
-  ): Promise<Answer> {
-    const { breaker, metrics } = this.options;
-    const started = performance.now();
-    let outcome = "unreachable";
-    try {
-      const answer = await breaker.call(work);
-      outcome = answer.status;
-      return answer;
-    } catch (error) {
-      if (isRefusedByBreaker(error)) outcome = "refused_by_breaker";
-      throw error;
-    } finally {
-      metrics.called(name, outcome, (performance.now() - started) / 1_000);
+  private unreachable(task: Task, error: unknown): Unreachable {
+    const isExpected =
+      error instanceof GatewayUnreachable || (error instanceof InfrastructureError && error.retryable);
+    if (!isExpected) {
+      this.options.logger.error({ err: error, ...about(task) }, "a call to the gateway failed unexpectedly");
     }
+    return { status: "unreachable", detail: detailOf(error), sent: wasSent(error) };
   }
 
-  private async answered<Outcome>(work: () => Promise<Outcome>): Promise<Outcome | Unreachable> {
+  private async record(task: Task, finding: Finding): Promise<void> {
+    const { name, retry, submit, logger } = this.options;
+    const { payment_id, attempt, step, failures, traceparent, cause, lease } = task;
+    const turn = { worker: name, attempt, step, retry_in_ms: backoff(failures + 1, retry) };
     try {
-      return await work();
+      await submit({
+        ...finding,
+        payment_id,
+        turn,
+        ...(traceparent !== undefined && { traceparent }),
+        ...(cause !== undefined && { cause }),
+      });
+      if (--lease.turns === 0) this.finished.push(lease.position);
     } catch (error) {
-      const refused = isRefusedByBreaker(error);
-      const isExpected = refused || error instanceof GatewayUnreachable || isTimeout(error);
-      if (!isExpected) this.options.logger.error({ err: error }, "a call to the gateway failed unexpectedly");
-      return {
-        status: "unreachable",
-        detail: refused ? "The gateway cannot be reached." : detailOf(error, isExpected),
-        sent: !refused && !(error instanceof GatewayUnreachable && !error.sent),
-      };
-    }
-  }
-
-  private giveBack(task: Task): void {
-    void this.record({ type: "GiveBack", ...idsOf(task), turn: this.turnOf(task) });
-  }
-
-  private async record(command: PaymentCommand): Promise<void> {
-    try {
-      await this.options.submit(command);
-    } catch (error) {
-      this.options.logger.warn(
-        { err: error },
+      logger.warn(
+        { err: error, ...about(task) },
         "what came of a call to the gateway could not be kept; it will be asked again",
       );
     }
   }
+}
 
-  private turnOf({ attempt, step }: Task): Turn {
-    return { worker: this.options.name, attempt, step };
+function wasSent(error: unknown): boolean {
+  if (error instanceof NotCalled) return false;
+  return error instanceof GatewayUnreachable ? error.sent : true;
+}
+
+/** For the customer, who knows nothing of what goes on here. */
+function detailOf(error: unknown): string {
+  if (error instanceof GatewayUnreachable) return error.message;
+  if (error instanceof NotCalled) return "The gateway cannot be reached.";
+  if (error instanceof InfrastructureError && error.code === "outside.timed_out") {
+    return "The gateway did not answer in time.";
   }
-}
-
-function idsOf({ payment_id, traceparent, cause }: Task) {
-  return {
-    payment_id,
-    ...(traceparent !== undefined && { traceparent }),
-    ...(cause !== undefined && { cause }),
-  };
-}
-
-function isTimeout(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "ETIMEDOUT";
-}
-
-function detailOf(error: unknown, isExpected: boolean): string {
-  if (isTimeout(error)) return "The gateway did not answer in time.";
-  return isExpected ? (error as Error).message : "The gateway could not be used.";
+  return "The gateway could not be used.";
 }

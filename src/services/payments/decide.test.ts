@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { putOff } from "./answers.ts";
 import type { ChargeOutcome, PaymentCommand, RefundOutcome, TakeOver, Unreachable } from "./contract.ts";
-import { claim, type Desk, decide, type Payment, stepOf } from "./payment.ts";
+import { decide } from "./decide.ts";
+import { claim, type Decided, type Desk, type Payment, stepOf } from "./payment.ts";
 
 const start = new Date("2026-01-01T00:00:00.000Z");
 const rules = {
   hold_ttl_seconds: 900,
   patience_seconds: 86_400,
   lease_ms: 45_000,
-  first_retry_ms: 1_000,
-  longest_retry_ms: 60_000,
 };
 
 /** A story of one payment: commands at seconds since its start, by workers that are free. */
@@ -23,7 +23,10 @@ class Story {
   }
 
   do(command: Exclude<PaymentCommand, TakeOver>): this {
-    const { payment, events } = decide(this.payment, command, this.desk);
+    return this.become(decide(this.payment, command, this.desk));
+  }
+
+  private become({ payment, events }: Decided<Payment | undefined>): this {
     this.payment = payment;
     for (const { type, data } of events) this.told.push("code" in data ? `${type} ${data.code}` : type);
     return this;
@@ -71,15 +74,15 @@ class Story {
 
   /** What the worker whose turn it is has found out. */
   charge(outcome: ChargeOutcome | Unreachable, turn = this.turn()): this {
-    return this.do({ type: "RecordCharge", payment_id: "o1", outcome, turn, chance: 0.5 });
+    return this.do({ type: "RecordCharge", payment_id: "o1", outcome, turn });
   }
 
   refund(outcome: RefundOutcome | Unreachable): this {
-    return this.do({ type: "RecordRefund", payment_id: "o1", outcome, turn: this.turn(), chance: 0.5 });
+    return this.do({ type: "RecordRefund", payment_id: "o1", outcome, turn: this.turn() });
   }
 
   webhook(outcome: ChargeOutcome = yes): this {
-    return this.do({ type: "RecordCharge", payment_id: "o1", outcome, chance: 0.5 });
+    return this.do({ type: "RecordCharge", payment_id: "o1", outcome });
   }
 
   swept(): this {
@@ -87,9 +90,14 @@ class Story {
     return this;
   }
 
+  /** While the gateway is left alone. */
+  putOff(): this {
+    return this.become(putOff(this.payment!, 500, this.desk));
+  }
+
   turn() {
     const { worker, attempts } = this.payment!;
-    return { worker: worker ?? "nobody", attempt: attempts, step: stepOf(this.payment!) };
+    return { worker: worker ?? "nobody", attempt: attempts, step: stepOf(this.payment!), retry_in_ms: 500 };
   }
 
   get status() {
@@ -338,13 +346,35 @@ describe("an unreachable gateway", () => {
     expect(unreachableFor(60, lost).told).toEqual(Array(13).fill("PaymentDelayed"));
   });
 
-  it("is tried again after longer and longer times, of at most a minute", () => {
-    const waits = [0, 1, 2, 5, 10, 500].map((failures) => {
-      const waiting = charging();
-      waiting.payment = { ...waiting.payment!, failures };
-      return waiting.charge(lost).payment!.next_try_at!.getTime() - start.getTime();
-    });
-    expect(waits).toEqual([500, 1_000, 2_000, 16_000, 30_000, 30_000]);
+  it("is tried again when the turn says, and nobody has its turn until then", () => {
+    for (const outcome of [lost, unsent, pending]) {
+      expect(charging().charge(outcome).payment).toMatchObject({
+        next_try_at: new Date(start.getTime() + 500),
+        worker: null,
+        leased_until: null,
+        failures: 1,
+      });
+    }
+  });
+
+  it("is told without anybody's going there when it is left alone, until patience is over", () => {
+    const waiting = story().at(0, null).ordered().held();
+    expect(waiting.putOff().told).toEqual(["PaymentDelayed"]);
+    expect(waiting.payment).toMatchObject({ attempts: 0, failures: 1, worker: null });
+    expect(waiting.at(299).putOff().told).toHaveLength(1);
+    expect(waiting.at(300).putOff().told).toHaveLength(2);
+    expect(
+      waiting
+        .at(24 * 3_600)
+        .putOff()
+        .told.at(-1),
+    ).toBe("PaymentFailed gateway_unreachable");
+  });
+
+  it("is told nothing that has to do with a refund", () => {
+    const owed = paid().at(0, null).orderEnded();
+    expect(owed.putOff().told).toEqual(["PaymentSucceeded"]);
+    expect(owed.payment).toMatchObject({ status: "refunding", failures: 1 });
   });
 
   it("ends the payment when patience is over and nothing was ever sent", () => {

@@ -1,0 +1,25 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { startCollector } from "../src/testing/collector.ts";
+import { useTestDatabase } from "../src/testing/database.ts";
+import { WholeServer } from "./whole-server.ts";
+const database = useTestDatabase();
+it("probe", async () => {
+  const collector = await startCollector();
+  const server = await WholeServer.start(database.url, { HOLDFAST_OTLP_URL: collector.url });
+  await server.stock("MUG", 5);
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const a = await server.order("k1", { sku: "MUG", headers: { traceparent } });
+  console.log(a.status, a.body.status, a.body.id);
+  const b = await server.order("k2", { sku: "MUG", quantity: 50, headers: { traceparent: traceparent.replace("4bf9","aaaa") } });
+  const c = await server.order("k3", { sku: "MUG", token: "tok_declined", headers: { traceparent: traceparent.replace("4bf9","bbbb") } });
+  console.log(b.status, b.body.status, c.body.status);
+  console.log(JSON.stringify((await server.ask("GET", "/health")).body, null, 1));
+  console.log((await server.ask("GET", "/metrics")).body.split("\n").filter((l:string)=>!/^(#|process|nodejs)|_bucket/.test(l)).join("\n"));
+  await new Promise(r => setTimeout(r, 500));
+  await server.stop();
+  const spans = collector.spans.toSorted((x, y) => (x.started_at < y.started_at ? -1 : 1));
+  const depth = (s: any): number => { const p = spans.find(q => q.span_id === s.parent_span_id); return p ? 1 + depth(p) : 0; };
+  for (const s of spans) console.log(s.trace_id.slice(0,4), "  ".repeat(depth(s)), s.name, s.status, s.attributes.order_id, s.attributes["http.response.status_code"] ?? "");
+  console.log(JSON.stringify(server.log.filter(l => l.level !== "debug" && l.level !== "info")));
+  await collector.close();
+});
