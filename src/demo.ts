@@ -5,6 +5,9 @@ import type { Reader } from "./platform/postgres/statement.ts";
 /** The SKU of which there is one, for trying out what happens when two want it. */
 export const lastUnitSku = "LAST-LANTERN";
 
+/** The SKU of which there is plenty, for a first order. */
+export const orderedSku = "MUG";
+
 type Unit = readonly [sku: string, price_minor: number, quantity_on_hand: number];
 
 const products: Readonly<Record<string, { name: string; skus: readonly Unit[] }>> = {
@@ -34,7 +37,7 @@ const products: Readonly<Record<string, { name: string; skus: readonly Unit[] }>
     ],
   },
   kettle: { name: "Galley kettle", skus: [["KETTLE", 4_200, 40]] },
-  mug: { name: "Enamel mug", skus: [["MUG", 950, 500]] },
+  mug: { name: "Enamel mug", skus: [[orderedSku, 950, 500]] },
   chart: { name: "Harbour chart", skus: [["CHART", 2_100, 200]] },
   whistle: { name: "Bosun's whistle", skus: [["WHISTLE", 1_250, 75]] },
   flag: { name: "Signal flag set", skus: [["FLAGS", 6_400, 0]] },

@@ -1,4 +1,5 @@
 import { isIPv6 } from "node:net";
+import { orderedSku } from "./demo.ts";
 import type { StockKey, StockRecord } from "./services/inventory/contract.ts";
 
 export interface Greeting {
@@ -47,12 +48,35 @@ function invite(greeting: Greeting): string {
     lastUnit.quantity_available > 0
       ? `${lastUnit.quantity_available} ${lastUnit.sku} left. Hold it; then send the same line again, as the next buyer:`
       : `No ${lastUnit.sku} is left to hold, so the next buyer is refused:`;
-  return `${story}\n\n  ${holdOne(greeting, lastUnit)}\n`;
+  return `${story}\n\n  ${holdOne(greeting, lastUnit)}\n\n${orderStory(greeting, lastUnit)}\n`;
 }
 
 /** Every time that it is pasted, another buyer comes: `date` is in every shell, $RANDOM is not. */
 function holdOne({ url, needsKey }: Greeting, { store_id, sku }: StockKey): string {
-  const body = JSON.stringify({ lines: [{ store_id, sku, quantity: 1 }] }).replaceAll("'", "'\\''");
-  const key = needsKey ? ` -H "authorization: Bearer $API_KEY"` : "";
-  return `curl -i -X PUT "${url}/v1/reservations/buyer-$(date +%s)"${key} -H 'content-type: application/json' -d '${body}'`;
+  const body = quoted({ lines: [{ store_id, sku, quantity: 1 }] });
+  return `curl -i -X PUT "${url}/v1/reservations/buyer-$(date +%s)"${keyHeader(needsKey)} ${json} -d ${body}`;
+}
+
+function orderStory({ url, needsKey }: Greeting, { store_id }: StockKey): string {
+  const body = quoted({
+    customer_id: "you",
+    lines: [{ store_id, sku: orderedSku, quantity: 2 }],
+    payment: { token: "tok_ok" },
+  });
+  const request = `-H "idempotency-key: order-$(date +%s)" -H 'prefer: wait=10'`;
+  return `Order something: it is paid, shipped and out of the stock when the answer comes. Then see its whole way.
+
+  curl -i "${url}/v1/orders"${keyHeader(needsKey)} ${request} ${json} -d ${body}
+  curl "${url}/v1/orders/ID/timeline"${keyHeader(needsKey)}     # with the id of the answer`;
+}
+
+const json = `-H 'content-type: application/json'`;
+
+function keyHeader(needsKey: boolean): string {
+  return needsKey ? ` -H "authorization: Bearer $API_KEY"` : "";
+}
+
+/** As one word for a shell. */
+function quoted(body: object): string {
+  return `'${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, vi } from "vitest";
 import { createHoldfast, type Holdfast, type HoldfastOptions } from "../holdfast.ts";
 import { transact } from "../platform/batch/transaction.ts";
 import type { BusEvent, Subscription } from "../platform/bus/port.ts";
@@ -206,10 +206,15 @@ export class Shop {
     const client = await this.pool.connect();
     await client.query("begin");
     await client.query(`select from ${group}.cursors order by topic for update`);
-    return async () => {
+    let isHeldUp = true;
+    const letGo = async () => {
+      if (!isHeldUp) return;
+      isHeldUp = false;
       await client.query("rollback");
       client.release();
     };
+    onTestFinished(letGo);
+    return letGo;
   }
 
   /** Puts something between the bus and a service. */

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { transact } from "../../src/platform/batch/transaction.ts";
 import type { Reader } from "../../src/platform/postgres/statement.ts";
 import { createRegistry } from "../../src/platform/telemetry/metrics.ts";
+import type { InventorySettings } from "../../src/services/inventory/book.ts";
 import type { InventoryCommand } from "../../src/services/inventory/contract.ts";
 import { inventoryHandler } from "../../src/services/inventory/handle.ts";
 import { inventoryMetrics } from "../../src/services/inventory/metrics.ts";
@@ -29,8 +30,8 @@ const database = useLargeDatabase([
    ${each}`,
   `insert into inventory.stock_history (sku, store_id, at, version, quantity_on_hand, quantity_reserved, position)
    select sku, 'main', now(), 2, 100, (status <> 'released')::int, n / 10 + 1 ${each}`,
-  `insert into inventory.reservations (id, status, lines, expires_at, created_at, updated_at, positions, sweep_at)
-   select 'order-' || n, status,
+  `insert into inventory.reservations (id, order_id, status, lines, expires_at, created_at, updated_at, positions, sweep_at)
+   select 'order-' || n, 'order-' || n, status,
           format('[{"store_id":"main","sku":"%s","quantity":1,"quantity_committed":0}]', sku)::json,
           case when status = 'held' then ${sweepAt} end, now(), now(), array[n / 10 + 1],
           case when status <> 'released' then ${sweepAt} end
@@ -99,24 +100,27 @@ it("stock is updated in place: no index is written when quantities change", asyn
 
 it("a reservation is updated in place until it ends", async () => {
   const sold = spread(300, records);
-  await carryOut(sold.map(reserve));
-  const named = (command: InventoryCommand, n: number) => ({ ...command, reservation_id: `new-${n}` });
-  const updates = (commands: InventoryCommand[]) =>
-    updatesBy(database.pool, "inventory.reservations", () => carryOut(commands));
-  const extended = sold.map((n) => named(extend(n), n) as InventoryCommand);
-  const secured = sold.map((n) => named(secure(n), n) as InventoryCommand);
-  const committed = sold.map((n) => named(commit(n), n) as InventoryCommand);
-  expect(await updates(extended)).toEqual({ all: 300, inPlace: 300 });
-  expect(await updates(secured)).toEqual({ all: 300, inPlace: 300 });
-  expect(await updates(committed)).toEqual({ all: 300, inPlace: 0 });
+  const ofNew = (command: InventoryCommand, n: number) =>
+    ({ ...command, reservation_id: `new-${n}`, order_id: `new-${n}` }) as InventoryCommand;
+  const updates = (command: (n: number) => InventoryCommand) =>
+    updatesBy(database.pool, "inventory.reservations", () => carryOut(sold.map((n) => ofNew(command(n), n))));
+  await carryOut(sold.map((n) => ofNew(reserve(n), n)));
+  expect(await updates(extend)).toEqual({ all: 300, inPlace: 300 });
+  expect(await updates(secure)).toEqual({ all: 300, inPlace: 300 });
+  expect(await updates(commit)).toEqual({ all: 300, inPlace: 0 });
 });
 
 // ---- commands ------------------------------------------------------------------------------------------------------
 
-const settings = { default_store: "main", hold_ttl_seconds: 900, low_stock_threshold: 5, commit_on: "fulfillment" };
+const settings: InventorySettings = {
+  default_store: "main",
+  hold_ttl_seconds: 900,
+  low_stock_threshold: 5,
+  commit_on: "fulfillment",
+};
 const nothing = { quantity_on_hand: 0, quantity_reserved: 0, oversold: 0, orphaned: 0 };
 const handle = inventoryHandler(
-  settings as Parameters<typeof inventoryHandler>[0],
+  settings,
   inventoryMetrics(createRegistry(), async () => nothing),
 );
 

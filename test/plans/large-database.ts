@@ -44,7 +44,10 @@ async function fill(client: PoolClient, content: readonly string[]): Promise<voi
 export function inEachState(database: LargeDatabase, tests: () => void): void {
   describe("right after an import, without statistics,", tests);
   describe("once it is analyzed,", () => {
-    beforeAll(() => database.pool.query("set statement_timeout = 0; analyze; reset statement_timeout"), 300_000);
+    beforeAll(
+      () => database.pool.query("set statement_timeout = 0; analyze; reset statement_timeout"),
+      300_000,
+    );
     tests();
   });
 }

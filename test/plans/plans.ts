@@ -91,7 +91,8 @@ interface PlanNode {
 /** The large tables of which PostgreSQL would read too much, and how. */
 export async function scans(pool: Pool, { text, values }: Omit<Call, "name">): Promise<string[]> {
   // What a question looks at is counted; what a write would look at is what the planner expects.
-  const isQuestion = /^\s*(select|with)\b/i.test(text) && !/\b(insert|update|delete)\b(?! skip| of)/i.test(withoutLocks(text));
+  const isQuestion =
+    /^\s*(select|with)\b/i.test(text) && !/\b(insert|update|delete)\b(?! skip| of)/i.test(withoutLocks(text));
   const options = isQuestion ? "analyze, timing off, verbose, format json" : "verbose, format json";
   const { rows } = await pool.query(`explain (${options}) ${text}`, values);
   const large = await largeTables(pool);

@@ -1,20 +1,30 @@
 import type { Probe } from "../http/health.ts";
-import type { Bus } from "./port.ts";
+import type { Bus, ConsumerState } from "./port.ts";
 
-/** Up as long as it can be asked: a group that lags is told of, but another process could do no better. */
+/**
+ * Up as long as it can be asked: a group that lags is told of, but another process could do no better. What it lags
+ * behind in, topic by topic, is for `GET /v1/consumers` to say.
+ */
 export function busProbe(bus: Bus): Probe {
   return {
     name: "bus",
     async check() {
       const consumers = await bus.consumers();
-      return {
-        consumers: consumers.map(({ group, topic, lag, lag_seconds }) => ({
-          group,
-          topic,
-          lag,
-          lag_seconds,
-        })),
-      };
+      const groups = new Set(consumers.map(({ group }) => group));
+      const summaries = [...groups].map((name) => [name, summaryOf(consumers.filter((c) => c.group === name))]);
+      return { consumers: Object.fromEntries(summaries) };
     },
+  };
+}
+
+function summaryOf(states: readonly ConsumerState[]) {
+  const sum = (figure: "lag" | "retrying" | "dead") =>
+    states.reduce((total, state) => total + Number(state[figure]), 0);
+  const longest = Math.max(...states.map(({ lag_seconds }) => lag_seconds));
+  return {
+    lag_batches: sum("lag"),
+    lag_seconds: Math.round(longest * 1_000) / 1_000,
+    retrying_events: sum("retrying"),
+    dead_events: sum("dead"),
   };
 }

@@ -80,7 +80,7 @@ describe("calls to the outside", () => {
     const { begun, work, letThrough } = gated();
     const answers = Promise.all([1, 2, 3, 4, 5].map((n) => outside.call(work(n))));
     await expect.poll(() => begun).toEqual([1, 2]);
-    expect(await outside.probe.check()).toEqual({ breaker: "closed", in_flight: 2, waiting: 3 });
+    expect(await outside.probe.check()).toEqual({ breaker: "closed", calls_in_flight: 2, calls_waiting: 3 });
     letThrough();
     await expect.poll(() => begun).toEqual([1, 2, 3]);
     for (const expected of [4, 5]) {
@@ -90,7 +90,7 @@ describe("calls to the outside", () => {
     letThrough();
     letThrough();
     expect(await answers).toEqual([1, 2, 3, 4, 5]);
-    expect(await outside.probe.check()).toEqual({ breaker: "closed", in_flight: 0, waiting: 0 });
+    expect(await outside.probe.check()).toEqual({ breaker: "closed", calls_in_flight: 0, calls_waiting: 0 });
   });
 
   it("all get their turn, however many wait and however some of them end", async () => {
@@ -208,7 +208,7 @@ describe("an outside whose calls fail", () => {
   it("is degraded, which takes nobody out of service", async () => {
     await open();
     const found = await outside.probe.check();
-    expect(found).toEqual(new Degraded({ breaker: "open", in_flight: 0, waiting: 0 }));
+    expect(found).toEqual(new Degraded({ breaker: "open", calls_in_flight: 0, calls_waiting: 0 }));
     expect(found).toBeInstanceOf(Degraded);
   });
 

@@ -127,8 +127,9 @@ export function createOutside(options: OutsideOptions): Outside {
     probe: {
       name,
       async check() {
-        const details = { breaker: stateNow(), in_flight: turns.underWay, waiting: turns.waiting };
-        return details.breaker === "closed" ? details : new Degraded(details);
+        const breaker = stateNow();
+        const details = { breaker, calls_in_flight: turns.underWay, calls_waiting: turns.waiting };
+        return breaker === "closed" ? details : new Degraded(details);
       },
     },
     async stop() {

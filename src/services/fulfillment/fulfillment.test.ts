@@ -224,7 +224,7 @@ describe("with a carrier", () => {
     const { body } = await simulated.server.call("/health");
     expect(body.dependencies.carrier).toMatchObject({
       status: "up",
-      details: { breaker: "closed", waiting: 0 },
+      details: { breaker: "closed", calls_in_flight: 0, calls_waiting: 0 },
     });
   });
 });

@@ -25,8 +25,17 @@ export async function listShipments(
 }
 
 function listOf(status: ShipmentStatus | undefined): Statement {
-  const isOpen = status === "open" || status === "handing_over" || status === "partly_shipped";
-  return isOpen ? openShipments : allShipments;
+  switch (status) {
+    case "open":
+    case "handing_over":
+    case "partly_shipped":
+      return openShipments;
+    case "cancelled":
+    case "failed":
+      return unsentShipments;
+    default:
+      return allShipments;
+  }
 }
 
 const shipmentById: Statement = {
@@ -37,6 +46,11 @@ const openShipments: Statement = {
   name: "fulfillment_open_shipments",
   text: `select ${shipmentColumns} from fulfillment.shipments
          where not done and id > $1 and status = $3::text order by id limit $2`,
+};
+const unsentShipments: Statement = {
+  name: "fulfillment_unsent_shipments",
+  text: `select ${shipmentColumns} from fulfillment.shipments
+         where unsent_as = $3::text and id > $1 order by id limit $2`,
 };
 const allShipments: Statement = {
   name: "fulfillment_all_shipments",

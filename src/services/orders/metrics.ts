@@ -100,7 +100,7 @@ export function orderMetrics(registry: Registry, orphans: () => Promise<number>)
       }
       case "OrderFailed":
         counted.ended_otherwise++;
-        if (event.data.status === "rejected") counted.rejected++;
+        if (event.data.reason.startsWith("inventory.")) counted.rejected++;
         if (event.data.status === "payment_failed") counted.payment_failed++;
         return;
       case "OrderCancelled":

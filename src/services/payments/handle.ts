@@ -46,7 +46,7 @@ export interface PaymentReply {
   readonly known: boolean;
   readonly events: readonly PaymentEvent[];
   readonly tasks: readonly Task[];
-  /** Of a sweep: whether there may be more that is overdue. */
+  /** Whether something is due that is nobody's turn. */
   readonly more: boolean;
 }
 
@@ -104,6 +104,7 @@ async function load(
 interface Draft extends PaymentReply {
   readonly events: PaymentEvent[];
   readonly tasks: Task[];
+  more: boolean;
 }
 
 class Batch {
@@ -150,6 +151,8 @@ class Batch {
         this.keep(later, events, traceOf({}, payment), reply);
       } else if (this.room > 0) {
         this.keep(claim(payment, this.desk()), [], traceOf({}, payment), reply);
+      } else {
+        reply.more = true;
       }
     }
     return reply;
@@ -189,6 +192,7 @@ class Batch {
         ? {}
         : { traceparent: trace.traceparent ?? null, cause: trace.cause ?? null };
     const payment = { ...decided, ...origin, updated_at: this.mark.now };
+    if (payment.next_try_at?.getTime() === this.mark.now.getTime()) reply.more = true;
     this.payments.set(payment.id, payment);
     if (payment.worker !== null && payment.attempts > attemptsBefore) {
       this.room--;

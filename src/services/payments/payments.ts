@@ -111,6 +111,7 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
     tracer,
     logger,
     submit,
+    onRoom: () => void sweepNow(false),
   });
   const { lease_ms } = timing;
   const { hold_ttl_seconds, patience_seconds } = settings;
@@ -137,6 +138,7 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
   function follow(reply: PaymentReply): void {
     metrics.happened(reply.events);
     worker.take(reply.tasks);
+    if (reply.more) worker.want();
   }
 
   async function submit(command: PaymentCommand): Promise<PaymentReply> {
@@ -170,7 +172,7 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
     try {
       await sweep(early);
     } catch (error) {
-      logger.warn({ err: error }, "delayed payments could not be taken up at once; the next sweep does");
+      logger.warn({ err: error }, "what is due could not be taken up at once; the next sweep does");
     }
   }
 

@@ -20,6 +20,12 @@ export function createBusMetrics(
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
     registers: [registry],
   });
+  const setAside = new Gauge({
+    name: "bus_dead_letters",
+    help: "Events that a consumer group could not handle: retrying are tried again by themselves, dead were given up on.",
+    labelNames: ["group", "topic", "status"],
+    registers: [registry],
+  });
   new Gauge({
     name: "kafka_consumer_lag_messages",
     help: "Batches of a topic's log that a consumer group has not handled yet. The name holds for every bus, not for Kafka alone.",
@@ -27,9 +33,14 @@ export function createBusMetrics(
     registers: [registry],
     async collect() {
       try {
-        for (const { group, topic, lag } of await consumers()) this.set({ group, topic }, lag);
+        for (const { group, topic, lag, retrying, dead } of await consumers()) {
+          this.set({ group, topic }, lag);
+          setAside.set({ group, topic, status: "retrying" }, Number(retrying));
+          setAside.set({ group, topic, status: "dead" }, Number(dead));
+        }
       } catch (error) {
         this.reset();
+        setAside.reset();
         logger.warn({ err: error }, "the consumers' lag could not be measured");
       }
     },

@@ -21,6 +21,8 @@ export interface WorkerOptions {
   readonly logger: Logger;
   /** Puts on the road what came of a turn. */
   submit(command: PaymentCommand): Promise<unknown>;
+  /** There is room again for what had to be left. */
+  onRoom(): void;
 }
 
 type Finding =
@@ -41,7 +43,8 @@ const depth = 10;
 export class ChargeWorker {
   private readonly options: WorkerOptions;
   private underWay = 0;
-  private finished: number[] = [];
+  private readonly finished: number[] = [];
+  private isWanted = false;
   private stopped = false;
   private onIdle: (() => void) | undefined;
 
@@ -51,11 +54,16 @@ export class ChargeWorker {
 
   /** How many more turns it may be given. */
   get room(): number {
-    const { concurrency, outside } = this.options;
+    const { outside } = this.options;
     if (this.stopped || outside.state === "open") return 0;
     // One call finds out whether the gateway answers again; any other would come back at once.
     if (outside.state === "half_open") return this.underWay === 0 ? 1 : 0;
-    return Math.max(0, concurrency * (depth + 1) - this.underWay);
+    return Math.max(0, this.capacity - this.underWay);
+  }
+
+  /** More is due than could be given to it: it says when there is room. */
+  want(): void {
+    this.isWanted = true;
   }
 
   take(tasks: readonly Task[]): void {
@@ -79,6 +87,10 @@ export class ChargeWorker {
     });
   }
 
+  private get capacity(): number {
+    return this.options.concurrency * (depth + 1);
+  }
+
   private async perform(given: Task, since: number): Promise<void> {
     this.underWay++;
     const { items, end } = this.options.tracer.begin([given], ({ step, payment_id }) => ({
@@ -90,6 +102,11 @@ export class ChargeWorker {
     await this.record(task, finding);
     this.underWay--;
     if (this.underWay === 0) this.onIdle?.();
+    // Half of it at a time, since each asking is a transaction.
+    if (this.isWanted && this.room * 2 >= this.capacity) {
+      this.isWanted = false;
+      this.options.onRoom();
+    }
   }
 
   private async find(task: Task, since: number, end: (error?: unknown) => void): Promise<Finding> {
