@@ -10,8 +10,8 @@ export interface HttpLoad {
   readonly connections: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
-  readonly kind: "empty" | "reserve" | "batch";
-  readonly sku: string;
+  readonly kind: "empty" | "reserve" | "batch" | "availability";
+  readonly skus: readonly string[];
   readonly batchSize: number;
 }
 
@@ -21,10 +21,14 @@ const end = start + load.seconds * 1_000;
 const durations: number[] = [];
 let sent = 0;
 
-const line = { store_id: "main", sku: load.sku, quantity: 1 };
+const lineOf = (n: number) => ({ store_id: "main", sku: load.skus[n % load.skus.length]!, quantity: 1 });
 
 function request(): string {
+  const line = lineOf(sent);
   const n = `${load.kind}-${process.pid}-${sent++}`;
+  if (load.kind === "availability") {
+    return `GET /v1/availability?sku=${line.sku} HTTP/1.1\r\nhost: bench\r\n\r\n`;
+  }
   if (load.kind === "empty") return "GET /livez HTTP/1.1\r\nhost: bench\r\n\r\n";
   if (load.kind === "reserve") return withBody(`PUT /v1/reservations/${n}`, { lines: [line] });
   const reservations = Array.from({ length: load.batchSize }, (_, i) => ({ id: `${n}-${i}`, lines: [line] }));

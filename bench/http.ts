@@ -1,12 +1,8 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { openEngine, oversold, stockUp, withPostgres } from "./database.ts";
 import type { HttpLoad } from "./http-load.ts";
-import { type Measured, round } from "./load.ts";
+import { round } from "./load.ts";
 import type { Result } from "./result.ts";
+import { putUnderLoad, withServer } from "./server.ts";
 
 const batchSize = 500;
 
@@ -18,16 +14,15 @@ export function http(say: (message: string) => void): Promise<Result> {
     const [sku] = await stockUp(engine, 1);
     await engine.close();
 
-    const server = await startServer(url);
-    try {
+    return withServer(url, async (port) => {
       const measure = async (kind: HttpLoad["kind"], connections: number, seconds: number) => {
         const measured = await putUnderLoad({
-          port: server.port,
+          port,
           connections,
           seconds,
           warmUpSeconds: 2,
           kind,
-          sku: sku!,
+          skus: [sku!],
           batchSize,
         });
         say(`  ${kind}: ${measured.rate} requests/s, p50 ${measured.p50_ms} ms, p99 ${measured.p99_ms} ms`);
@@ -49,35 +44,6 @@ export function http(say: (message: string) => void): Promise<Result> {
         batch_p99_ms: batch.p99_ms,
         oversold: await oversold(url, put.calls + batch.calls * batchSize),
       };
-    } finally {
-      server.process.kill("SIGTERM");
-      await once(server.process, "exit");
-    }
+    });
   });
-}
-
-async function startServer(databaseUrl: string): Promise<{ process: ChildProcess; port: number }> {
-  const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
-  const server = spawn(process.execPath, [main, "start"], {
-    env: { ...process.env, HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: "0" },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  for await (const line of createInterface(server.stdout!)) {
-    const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-    if (port === undefined) continue;
-    server.stdout!.resume();
-    return { process: server, port: Number(port) };
-  }
-  throw new Error("the server ended before it listened");
-}
-
-async function putUnderLoad(load: HttpLoad): Promise<Measured> {
-  const script = fileURLToPath(new URL("http-load.ts", import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    "--import",
-    "tsx",
-    script,
-    JSON.stringify(load),
-  ]);
-  return JSON.parse(stdout);
 }

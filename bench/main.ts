@@ -1,22 +1,30 @@
 import { cpus } from "node:os";
+import { availability } from "./availability.ts";
 import { growth } from "./growth.ts";
 import { hotSku } from "./hot-sku.ts";
 import { http } from "./http.ts";
 import { orders } from "./orders.ts";
 import type { Result } from "./result.ts";
+import { retail } from "./retail.ts";
 import { spread } from "./spread.ts";
+import { syncLag } from "./sync-lag.ts";
 
-const benchmarks: Record<string, (say: (message: string) => void) => Promise<Result>> = {
+type Benchmark = (say: (message: string) => void, args: readonly string[]) => Promise<Result>;
+
+const benchmarks: Record<string, Benchmark> = {
   "hot-sku": hotSku,
   spread,
   http,
   growth,
   orders,
+  availability,
+  "sync-lag": syncLag,
+  retail,
 };
 
 const args = process.argv.slice(2);
 const json = args.includes("--json");
-const name = args.find((arg) => !arg.startsWith("--"));
+const [name, ...rest] = args.filter((arg) => !arg.startsWith("--"));
 const benchmark = name === undefined ? undefined : benchmarks[name];
 if (benchmark === undefined) {
   console.error(
@@ -28,7 +36,7 @@ if (benchmark === undefined) {
 console.log(
   `${name} on ${cpus().length} × ${cpus()[0]?.model}, Node ${process.versions.node}, everything on one machine`,
 );
-const result = await benchmark((message) => console.log(message));
+const result = await benchmark((message) => console.log(message), rest);
 for (const [key, value] of Object.entries(result)) console.log(`  ${key.padEnd(24)} ${value}`);
 if (json) console.log(JSON.stringify({ name, ...result }));
 // A figure that was bought with an oversold unit is worth nothing.

@@ -255,10 +255,7 @@ describe("an order", () => {
     const sku = await shop.stocked(5);
     const letGo = await shop.holdUp("inventory");
     const id = await shop.ordered({ lines: [line(sku, 2)] });
-    await shop.put(`/v1/products/product-of-${sku}`, {
-      name: sku,
-      skus: [{ sku, price_minor: 9_999, currency: "EUR" }],
-    });
+    await shop.priced(sku, 9_999);
     await letGo();
 
     const order = await shop.becomes(id, "completed");
@@ -634,7 +631,7 @@ describe("a cart that holds what is in it", () => {
     const path = `/v1/carts/${shop.fresh("cart")}`;
     await shop.put(path, { lines: [line(sku, 1)], customer_id: "anna" });
     const successor = { name: sku, skus: [{ sku: other, price_minor: 1, currency: "EUR" }] };
-    await shop.put(`/v1/products/product-of-${sku}`, successor);
+    await shop.put(`/v1/products/${shop.productOf(sku)}`, successor);
     await shop.settled();
 
     const { body } = await shop.post(`${path}/checkout`, { payment: { token: "tok_ok" } });

@@ -53,6 +53,7 @@ export class Shop {
   url!: string;
   private server!: TestServer;
   private named = 0;
+  private readonly products = new Map<string, string>();
 
   async open(databaseUrl: string, options: ShopOptions = {}): Promise<void> {
     const logger = createLogger("silent");
@@ -326,7 +327,14 @@ export class Shop {
 
   async priced(sku: string, price_minor: number): Promise<void> {
     const content = { name: sku, skus: [{ sku, price_minor, currency: "EUR" }] };
-    expect(await this.engine.putProduct(`product-of-${sku}`, content)).toMatchObject({ accepted: true });
+    expect(await this.engine.putProduct(this.productOf(sku), content)).toMatchObject({ accepted: true });
+  }
+
+  /** Each SKU is a product of its own. */
+  productOf(sku: string): string {
+    const id = this.products.get(sku) ?? this.fresh("product");
+    this.products.set(sku, id);
+    return id;
   }
 
   /** A new reservation. */

@@ -47,23 +47,26 @@ async function recorded(database: Reader, work: (tx: Transaction) => Promise<unk
 /** The statements of whatever wants a pool of connections; these are carried out. */
 export async function askedOfPool(pool: Pool, ask: (pool: Pool) => Promise<unknown>): Promise<Call[]> {
   const calls: Call[] = [];
-  const recording = <Target extends { query: unknown }>(target: Target): Target =>
-    new Proxy(target, {
-      get(_, property) {
-        const value = Reflect.get(target, property);
-        if (property === "connect") return async () => recording(await pool.connect());
-        if (property === "query") {
-          return (query: string | Call, values: unknown[] = []) => {
-            if (typeof query === "string") calls.push({ name: query, text: query, values });
-            else calls.push({ ...query, values: query.values ?? [] });
-            return value.call(target, query, values.length > 0 ? values : undefined);
-          };
-        }
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
-  await ask(recording(pool));
+  await ask(listenedTo(pool, calls));
   return calls.filter(({ text }) => !/^(begin|commit|rollback)$/.test(text));
+}
+
+/** A pool, or a connection of it, that takes down what it is asked. */
+function listenedTo<Target extends object>(target: Target, calls: Call[]): Target {
+  return new Proxy(target, {
+    get(_, property) {
+      const method = Reflect.get(target, property) as (...args: unknown[]) => unknown;
+      if (property === "connect") {
+        return async () => listenedTo((await method.call(target)) as object, calls);
+      }
+      if (property !== "query") return typeof method === "function" ? method.bind(target) : method;
+      return (query: string | Call, values?: unknown[]) => {
+        if (typeof query === "string") calls.push({ name: query, text: query, values: values ?? [] });
+        else calls.push({ ...query, values: query.values ?? [] });
+        return method.call(target, query, values);
+      };
+    },
+  });
 }
 
 // ---- how it would find it ------------------------------------------------------------------------------------------
@@ -80,45 +83,45 @@ interface PlanNode {
   readonly "Node Type": string;
   readonly Schema?: string;
   readonly "Relation Name"?: string;
-  readonly "Plan Rows": number;
-  readonly "Actual Rows"?: number;
-  readonly "Actual Loops"?: number;
+  readonly "Actual Rows": number;
+  readonly "Actual Loops": number;
   readonly "Rows Removed by Filter"?: number;
   readonly "Rows Removed by Index Recheck"?: number;
   readonly Plans?: readonly PlanNode[];
 }
 
-/** The large tables of which PostgreSQL would read too much, and how. */
+/** The large tables of which PostgreSQL reads too much, and how. It is carried out to see that, and taken back. */
 export async function scans(pool: Pool, { text, values }: Omit<Call, "name">): Promise<string[]> {
-  // What a question looks at is counted; what a write would look at is what the planner expects.
-  const isQuestion =
-    /^\s*(select|with)\b/i.test(text) && !/\b(insert|update|delete)\b(?! skip| of)/i.test(withoutLocks(text));
-  const options = isQuestion ? "analyze, timing off, verbose, format json" : "verbose, format json";
-  const { rows } = await pool.query(`explain (${options}) ${text}`, values);
-  const large = await largeTables(pool);
-  return nodesOf(rows[0]["QUERY PLAN"][0].Plan)
-    .filter((node) => large.includes(`${node.Schema}.${node["Relation Name"]}`))
-    .filter((node) => node["Node Type"] === "Seq Scan" || rowsOf(node) > mostRows)
-    .map((node) => `${node["Node Type"]} of ${node.Schema}.${node["Relation Name"]}: ${rowsOf(node)} rows`);
-}
-
-function withoutLocks(text: string): string {
-  return text.replaceAll(/\bfor update\b/gi, "");
+  const client = await pool.connect();
+  try {
+    const large = await largeTables(client);
+    await client.query("begin");
+    const { rows } = await client.query(
+      `explain (analyze, timing off, verbose, format json) ${text}`,
+      values,
+    );
+    return nodesOf(rows[0]["QUERY PLAN"][0].Plan)
+      .filter((node) => large.includes(`${node.Schema}.${node["Relation Name"]}`))
+      .filter((node) => node["Node Type"] === "Seq Scan" || rowsOf(node) > mostRows)
+      .map((node) => `${node["Node Type"]} of ${node.Schema}.${node["Relation Name"]}: ${rowsOf(node)} rows`);
+  } finally {
+    await client.query("rollback");
+    client.release();
+  }
 }
 
 function nodesOf(plan: PlanNode): PlanNode[] {
   return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 }
 
+/** So many were looked at, whether they were wanted or not. */
 function rowsOf(node: PlanNode): number {
-  const { "Actual Rows": rows, "Actual Loops": loops = 1 } = node;
-  if (rows === undefined) return node["Plan Rows"];
   const { "Rows Removed by Filter": filtered = 0, "Rows Removed by Index Recheck": rechecked = 0 } = node;
-  return Math.round((rows + filtered + rechecked) * loops);
+  return Math.round((node["Actual Rows"] + filtered + rechecked) * node["Actual Loops"]);
 }
 
 /** As `schema.name`; of a log, its parts. */
-export async function largeTables(pool: Pool): Promise<string[]> {
+export async function largeTables(pool: Pick<Pool, "query">): Promise<string[]> {
   const { rows } = await pool.query<{ name: string }>(
     `select nspname || '.' || relname as name from pg_class join pg_namespace n on n.oid = relnamespace
      where relkind = 'r' and nspname not like 'pg\\_%' and pg_relation_size(pg_class.oid) > $1 order by 1`,

@@ -26,6 +26,8 @@ export interface Replayed {
   readonly bad: number;
   /** Units on hand as each week began. */
   readonly curve: readonly number[];
+  /** From each order's request to its acknowledgement. */
+  readonly answersMs: readonly number[];
 }
 
 interface Product {
@@ -66,6 +68,7 @@ class Replay {
   private readonly supply = new Supply();
   private readonly recent = new Map<string, { id: string; lines: readonly InvoiceLine[] }>();
   private readonly curve: number[] = [];
+  private readonly answersMs: number[] = [];
   private readonly tally = { orders: 0, lines: 0, cancelled: 0, returned: 0, bad: 0 };
   private startedAt = 0;
   private firstAt: number | undefined;
@@ -93,7 +96,7 @@ class Replay {
     const byStatus = await this.untilAllHaveEnded();
     const seconds = (performance.now() - this.startedAt) / 1_000;
     this.curve.push(await this.onHand());
-    return { ...this.tally, seconds, byStatus, curve: this.curve };
+    return { ...this.tally, seconds, byStatus, curve: this.curve, answersMs: this.answersMs };
   }
 
   private complain(line: number, problem: string): void {
@@ -155,9 +158,11 @@ class Replay {
       lines: lines.map((line) => ({ store_id, ...line })),
       payment: { token: "tok_ok" },
     };
+    const askedAt = performance.now();
     const order = await this.insist(() =>
       this.client.post("/v1/orders", body, { "idempotency-key": `invoice-${id}` }),
     );
+    this.answersMs.push(performance.now() - askedAt);
     this.recent.set(customer_id, { id: order.body.id, lines });
     this.tally.orders++;
     this.tally.lines += lines.length;
@@ -263,7 +268,7 @@ function report({ orders, lines, seconds, byStatus, cancelled, returned, bad, cu
   }
   print(`  ${count(cancelled).padStart(8)}  cancellations that came in time`);
   print(`  ${count(returned).padStart(8)}  that came after shipping: the goods went back to the shelf`);
-  print(`  ${count(bad).padStart(8)}  rows that are no orders (named above)`);
+  print(`  ${count(bad).padStart(8)}  rows that are no orders; the first of them are named above`);
   print(
     `\nUnits on hand, week by week: ${sparkline(curve)}  ${count(curve[0] ?? 0)} → ${count(curve.at(-1) ?? 0)}\n`,
   );

@@ -11,7 +11,10 @@ export function busProbe(bus: Bus): Probe {
     async check() {
       const consumers = await bus.consumers();
       const groups = new Set(consumers.map(({ group }) => group));
-      const summaries = [...groups].map((name) => [name, summaryOf(consumers.filter((c) => c.group === name))]);
+      const summaries = [...groups].map((name) => [
+        name,
+        summaryOf(consumers.filter((c) => c.group === name)),
+      ]);
       return { consumers: Object.fromEntries(summaries) };
     },
   };

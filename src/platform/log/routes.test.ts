@@ -51,10 +51,12 @@ async function readAll(query: string): Promise<string[]> {
 }
 
 describe("the feed of events", () => {
-  it("starts empty, and its next finds what comes later", async () => {
+  it("starts empty, and its next finds what comes later: what it belongs to, but no means of payment", async () => {
     const { items, next } = await read();
     expect(items).toEqual([]);
-    await write("orders", { ...event("OrderPlaced", "o1"), traceparent: "00-a-b-01" });
+    const data = { order_id: "o1", payment: { token: "tok_ok" } };
+    const context = { cause: "billing-0-0", traceparent: "00-a-b-01" };
+    await write("orders", { type: "OrderPlaced", subject: "o1", data, ...context });
     expect((await read(`?after=${next}`)).items).toEqual([
       {
         specversion: "1.0",
@@ -65,26 +67,12 @@ describe("the feed of events", () => {
         time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
         datacontenttype: "application/json",
         partitionkey: "o1",
-        traceparent: "00-a-b-01",
-        data: { of: "o1" },
-      },
-    ]);
-  });
-
-  it("says which order an event belongs to and what led to it, and shows no means of payment", async () => {
-    const { next } = await read();
-    const data = { order_id: "o1", payment: { token: "tok_ok" } };
-    await write("billing", { type: "Billed", subject: "b1", data, cause: "orders-1-0" });
-    expect((await read(`?after=${next}`)).items).toMatchObject([
-      {
-        subject: "b1",
-        partitionkey: "o1",
         correlationid: "o1",
-        causationid: "orders-1-0",
+        causationid: "billing-0-0",
+        traceparent: "00-a-b-01",
         data: { order_id: "o1", payment: {} },
       },
     ]);
-    expect(JSON.stringify(await read())).not.toContain("tok_ok");
   });
 
   it("merges the logs by time and goes on in the middle of a batch", async () => {

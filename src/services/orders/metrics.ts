@@ -100,7 +100,7 @@ export function orderMetrics(registry: Registry, orphans: () => Promise<number>)
       }
       case "OrderFailed":
         counted.ended_otherwise++;
-        if (event.data.reason.startsWith("inventory.")) counted.rejected++;
+        if (isForStock(event.data)) counted.rejected++;
         if (event.data.status === "payment_failed") counted.payment_failed++;
         return;
       case "OrderCancelled":
@@ -120,6 +120,11 @@ export function orderMetrics(registry: Registry, orphans: () => Promise<number>)
       } else if (!reply.created) duplicates.inc();
     },
   };
+}
+
+/** Not what could not be priced. */
+function isForStock({ status, reason }: { status: string; reason: string }): boolean {
+  return status === "rejected" && reason.startsWith("inventory.");
 }
 
 function secondsBetween(from: Date, to: Date): number {

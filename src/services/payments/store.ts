@@ -46,8 +46,8 @@ export function savePayments(
   created: readonly Payment[],
   updated: readonly Payment[],
 ): void {
-  if (created.length > 0) tx.write(insertPayments, arrays(created));
-  if (updated.length > 0) tx.write(updatePayments, arrays(updated));
+  if (created.length > 0) tx.write(insertPayments, arrays(names, created));
+  if (updated.length > 0) tx.write(updatePayments, arrays(changing, updated));
 }
 
 const leasesAtOnce = 10;
@@ -80,12 +80,15 @@ const columns = {
 
 const names = Object.keys(columns) as (keyof Payment)[];
 const list = names.join(", ");
-const unnested = `unnest(${names.map((name, i) => `$${i + 1}::${columns[name]}[]`).join(", ")})`;
-const fixed: readonly string[] = ["id", "reservation_id", "created_at"];
+const changing = names.filter((name) => name !== "reservation_id" && name !== "created_at");
 
-function arrays(payments: readonly Payment[]): unknown[][] {
+function unnested(columnNames: readonly (keyof Payment)[]): string {
+  return `unnest(${columnNames.map((name, i) => `$${i + 1}::${columns[name]}[]`).join(", ")})`;
+}
+
+function arrays(columnNames: readonly (keyof Payment)[], payments: readonly Payment[]): unknown[][] {
   const sorted = [...payments].sort((a, b) => (a.id < b.id ? -1 : 1));
-  return names.map((name) => sorted.map((payment) => payment[name]));
+  return columnNames.map((name) => sorted.map((payment) => payment[name]));
 }
 
 const lockById: Statement = {
@@ -125,14 +128,10 @@ const deleteLeases: Statement = {
 };
 const insertPayments: Statement = {
   name: "payments_insert",
-  text: `insert into payments.payments (${list}) select * from ${unnested}`,
+  text: `insert into payments.payments (${list}) select * from ${unnested(names)}`,
 };
 const updatePayments: Statement = {
   name: "payments_update",
-  text: `update payments.payments p
-         set ${names
-           .filter((name) => !fixed.includes(name))
-           .map((name) => `${name} = v.${name}`)
-           .join(", ")}
-         from ${unnested} as v (${list}) where p.id = v.id`,
+  text: `update payments.payments p set ${changing.map((name) => `${name} = v.${name}`).join(", ")}
+         from ${unnested(changing)} as v (${changing.join(", ")}) where p.id = v.id`,
 };

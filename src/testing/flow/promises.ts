@@ -51,6 +51,7 @@ interface Settled {
   id: string;
   status: string;
   total_minor: number;
+  token: string;
   reservation_id: string;
   lines: Quantities[];
   kept: number | null;
@@ -120,8 +121,10 @@ function complaintsAbout(
     claim(isSeized || taken === wanted, `${wanted} was ordered, the stock was reduced by ${taken}`);
   } else {
     claim((order.kept ?? 0) === 0, `the bank has kept ${order.kept}`);
+    // Of a charge whose answer was lost nobody can say that it never was, while the gateway cannot be asked.
+    const isUnknowable = order.token === "tok_down" && order.payment === "charging";
     claim(
-      !["charging", "succeeded", "refunding"].includes(order.payment ?? ""),
+      isUnknowable || !["charging", "succeeded", "refunding"].includes(order.payment ?? ""),
       `its payment is ${order.payment}`,
     );
     claim((order.parts ?? 0) === 0, "it was shipped all the same");
@@ -146,7 +149,7 @@ function total(lines: readonly Quantities[]): string {
 }
 
 const settled = `
-  select o.id, o.status, o.total_minor, o.reservation_id, o.lines, p.status as payment, s.status as shipment,
+  select o.id, o.status, o.total_minor, o.token, o.reservation_id, o.lines, p.status as payment, s.status as shipment,
          json_array_length(s.parts) as parts, r.status as reservation,
          case when b.status in ('succeeded', 'pending') then b.amount_minor - b.refunded_minor end as kept
   from orders.orders o
@@ -162,7 +165,7 @@ async function nothingIsHeld(flow: Flow): Promise<string[]> {
      from inventory.reservations where status in ('held', 'confirmed')
      union all
      select 'the payment ' || id || ' is ' || status || ' still' from payments.payments
-     where status in ('charging', 'refunding')
+     where status in ('charging', 'refunding') and token <> 'tok_down'
      union all
      select 'the bank has kept ' || amount_minor - refunded_minor || ' for ' || id || ', which is no order'
      from payments.simulated_bank b where status in ('succeeded', 'pending') and refunded_minor < amount_minor

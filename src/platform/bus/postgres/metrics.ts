@@ -8,6 +8,8 @@ export interface BusMetrics {
   handled(group: string, events: readonly BusEvent[]): void;
 }
 
+type Show = (metric: Gauge, state: ConsumerState) => void;
+
 export function createBusMetrics(
   registry: Registry,
   logger: Logger,
@@ -20,31 +22,36 @@ export function createBusMetrics(
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
     registers: [registry],
   });
-  const setAside = new Gauge({
-    name: "bus_dead_letters",
-    help: "Events that a consumer group could not handle: retrying are tried again by themselves, dead were given up on.",
-    labelNames: ["group", "topic", "status"],
-    registers: [registry],
-  });
-  new Gauge({
-    name: "kafka_consumer_lag_messages",
-    help: "Batches of a topic's log that a consumer group has not handled yet. The name holds for every bus, not for Kafka alone.",
-    labelNames: ["group", "topic"],
-    registers: [registry],
-    async collect() {
-      try {
-        for (const { group, topic, lag, retrying, dead } of await consumers()) {
-          this.set({ group, topic }, lag);
-          setAside.set({ group, topic, status: "retrying" }, Number(retrying));
-          setAside.set({ group, topic, status: "dead" }, Number(dead));
-        }
-      } catch (error) {
+  const gauge = (name: string, help: string, labelNames: string[], show: Show) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      async collect() {
         this.reset();
-        setAside.reset();
-        logger.warn({ err: error }, "the consumers' lag could not be measured");
-      }
+        try {
+          for (const state of await consumers()) show(this, state);
+        } catch (error) {
+          logger.warn({ err: error, metric: name }, "how far the consumers are could not be measured");
+        }
+      },
+    });
+  gauge(
+    "kafka_consumer_lag_messages",
+    "Batches of a topic's log that a consumer group has not handled yet. The name holds for every bus, not for Kafka alone.",
+    ["group", "topic"],
+    (metric, { group, topic, lag }) => metric.set({ group, topic }, Number(lag)),
+  );
+  gauge(
+    "bus_dead_letters",
+    "Events that a consumer group could not handle: retrying ones are tried again by themselves, dead ones were given up on.",
+    ["group", "topic", "status"],
+    (metric, { group, topic, retrying, dead }) => {
+      metric.set({ group, topic, status: "retrying" }, Number(retrying));
+      metric.set({ group, topic, status: "dead" }, Number(dead));
     },
-  });
+  );
   return {
     handled(group, events) {
       const now = Date.now();

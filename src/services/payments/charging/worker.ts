@@ -154,8 +154,10 @@ export class ChargeWorker {
   private unreachable(task: Task, error: unknown): Unreachable {
     const isExpected =
       error instanceof GatewayUnreachable || (error instanceof InfrastructureError && error.retryable);
-    if (!isExpected) {
-      this.options.logger.error({ err: error, ...about(task) }, "a call to the gateway failed unexpectedly");
+    const line = { err: error, ...about(task) };
+    if (!isExpected) this.options.logger.error(line, "a call to the gateway failed unexpectedly");
+    else if (!(error instanceof NotCalled)) {
+      this.options.logger.warn(line, "the gateway did not answer; it will be asked again");
     }
     return { status: "unreachable", detail: detailOf(error), sent: wasSent(error) };
   }
