@@ -1,7 +1,7 @@
 // Which way imports may point. Every rule has a fixture that breaks it, in test/architecture/fixtures/.
 
 // The files of a service that are not its domain; any other file there is, and is held to the rules of one.
-const roles = "handle|store|queries|routes|consumers|metrics|verify|index";
+const roles = "handle|store|queries|routes|consumers|metrics|verify|index|gateways|charging|carriers";
 const end = "(?:\\.ts$|/)"; // a file, or the folder that it has become
 const domain = `^src/services/([^/]+)/(?!(?:contract|${roles}|\\1)${end}).+\\.ts$`;
 const testCode = ["\\.test\\.ts$", "^src/testing/", "^test/"];

@@ -1,6 +1,5 @@
-import * as catalog from "../../src/services/catalog/contract.ts";
-import * as inventory from "../../src/services/inventory/contract.ts";
 import { code, heading, table } from "./markdown.ts";
+import { services } from "./services.ts";
 
 interface Schema {
   readonly $id?: string;
@@ -73,9 +72,9 @@ ${objects.map(([name, schema]) => objectSection(name, schema)).join("\n")}`;
 
 /** The document spells out what an operation answers; under its name it is described once. */
 function namedSchemas(): Record<string, Schema> {
-  const schemas: Schema[] = Object.values({ ...catalog, ...inventory })
-    .filter((value) => typeof value === "object")
-    .map((value) => value as Schema);
+  const schemas = Object.values(services)
+    .flatMap(({ contract }) => Object.values(contract))
+    .filter((value): value is Schema => typeof value === "object");
   return Object.fromEntries(schemas.flatMap((schema) => (schema.$id ? [[schema.$id, schema]] : [])));
 }
 
@@ -102,15 +101,24 @@ function section(title: string, operation: Operation, nameOf: ReadonlyMap<string
   if (body !== undefined) parts.push(table(["body", "type", ""], fields(body)));
   const answers = new Map<string, string[]>();
   for (const [status, { content }] of Object.entries(responses)) {
-    const schema = content?.["application/json"]?.schema;
-    if (schema === undefined) continue;
-    const name = nameOf.get(JSON.stringify(schema.properties));
-    const answer =
-      name === undefined ? `\n\n${table(["field", "type", ""], fields(schema))}` : ` ${link(name)}`;
+    const answer = answerOf(content, nameOf);
+    if (answer === undefined) continue;
     answers.set(answer, [...(answers.get(answer) ?? []), status]);
   }
-  for (const [answer, statuses] of answers) parts.push(`Answers ${statuses.join(" or ")}:${answer}`);
+  for (const [answer, statuses] of answers) parts.push(`Answers ${statuses.join(" or ")}${answer}`);
   return `${parts.filter(Boolean).join("\n\n")}\n`;
+}
+
+function answerOf(content: Content | undefined, nameOf: ReadonlyMap<string, string>): string | undefined {
+  const [type] = Object.keys(content ?? {});
+  if (type === "application/problem+json") return undefined;
+  if (type === undefined) return ", without a body.";
+  const schema = content![type]!.schema;
+  if (type !== "application/json") return `: ${code(type)}.`;
+  const name = nameOf.get(JSON.stringify(schema.properties));
+  if (name !== undefined) return `: ${link(name)}`;
+  const rows = fields(schema);
+  return rows.length === 0 ? ", an empty object." : `:\n\n${table(["field", "type", ""], rows)}`;
 }
 
 function objectSection(name: string, schema: Schema): string {
@@ -125,8 +133,10 @@ function fields(schema: Schema, prefix = ""): string[][] {
     const path = prefix + name;
     const optional = required.has(name) || field.default !== undefined ? "" : ", optional";
     const row = [code(path), typeOf(field) + optional, field.description ?? field.items?.description ?? ""];
-    const inner = field.properties ? field : field.items?.properties ? field.items : undefined;
-    return [row, ...(inner ? fields(inner, inner === field ? `${path}.` : `${path}[].`) : [])];
+    const value = field.anyOf?.find(({ type }) => type !== "null") ?? field;
+    if (value.properties !== undefined) return [row, ...fields(value, `${path}.`)];
+    if (value.items?.properties !== undefined) return [row, ...fields(value.items, `${path}[].`)];
+    return [row];
   });
 }
 

@@ -1,13 +1,8 @@
+import { busProblems } from "../../src/platform/bus/routes.ts";
 import { type ProblemTable, platformProblems, problemTypeBase } from "../../src/platform/http/problem.ts";
-import { catalogProblems } from "../../src/services/catalog/contract.ts";
-import { inventoryProblems } from "../../src/services/inventory/contract.ts";
+import { logProblems } from "../../src/platform/log/routes.ts";
 import { code, heading, table } from "./markdown.ts";
-
-const tables: readonly (readonly [string, string, ProblemTable])[] = [
-  ["Inventory", "Refusals: the rules said no, and nothing has changed.", inventoryProblems],
-  ["Catalogue", "Refusals: the rules said no, and nothing has changed.", catalogProblems],
-  ["Requests and the platform", "What is wrong with a request, or with us.", platformProblems],
-];
+import { type DescribedService, services } from "./services.ts";
 
 export function errorsPage(): string {
   return `${heading("Errors", "the problem tables in src/")}
@@ -20,14 +15,24 @@ lists \`errors\`: \`{field, message}\`.
 A status of 429 or 503, or no answer at all, may be followed by the very same request: ids make sure that it takes
 effect once (a partial commit needs an \`Idempotency-Key\` for that). The library answers the same codes as \`refusal.code\`.
 
-${tables.map(section).join("\n")}`;
+${Object.entries(services).map(refusals).join("\n")}
+## Requests and the platform
+
+What is wrong with a request, or with us.
+
+${problemTable({ ...platformProblems, ...logProblems, ...busProblems })}
+`;
 }
 
-function section([title, introduction, problems]: (typeof tables)[number]): string {
+function refusals([service, { problems }]: [string, DescribedService]): string {
+  return `## ${service}\n\nRefusals: the rules said no, and nothing has changed.\n\n${problemTable(problems)}\n`;
+}
+
+function problemTable(problems: ProblemTable): string {
   const rows = Object.entries(problems).map(([name, { status, title }]) => [
     code(name),
     String(status),
     title,
   ]);
-  return `## ${title}\n\n${introduction}\n\n${table(["code", "status", "title"], rows)}\n`;
+  return table(["code", "status", "title"], rows);
 }

@@ -1,12 +1,15 @@
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { code, heading, table } from "./markdown.ts";
+import { services } from "./services.ts";
 
 // The event types are only types, so the compiler is asked what they are.
-const contracts = [
-  { service: "catalog", type: "ProductEvent" },
-  { service: "inventory", type: "RecordedEvent" },
-] as const;
+const contracts = Object.entries(services).flatMap(([service, { events }]) =>
+  events === null ? [] : [{ service, type: events }],
+);
+const silent = Object.entries(services).flatMap(([service, { events }]) =>
+  events === null ? [service] : [],
+);
 
 interface Field {
   readonly name: string;
@@ -27,10 +30,11 @@ export function eventsPage(): string {
   });
   const shapes = reader.shapes().map(([name, fields]) => `### ${name}\n\n${fieldTable(fields)}\n`);
   return `${heading("Events", "the event types in src/services/*/contract.ts")}
-What each service writes to its own log (\`catalog.log\`, \`inventory.log\`), one row for each batch. An event is
-\`{type, subject, data, traceparent?}\`; \`subject\` names what it happened to, and the fields below are those of \`data\`.
-Lines of the inventory's events state what moved and what came of it, so whoever reads an event twice, or late, is still
-right.
+What each service writes to its own log (\`catalog.log\`, \`inventory.log\`, …), one row for each batch. An event is
+\`{type, subject, data, traceparent?, cause?}\`: \`subject\` names what it happened to, \`cause\` is the id of the event
+that led to it, and the fields below are those of \`data\`. \`GET /v1/events\` serves them all as CloudEvents. Lines of the
+inventory's events state what moved and what came of it, so whoever reads an event twice, or late, is still right.
+Nothing is written by ${silent.join(", ")}: it only reads.
 
 ${sections.join("\n")}
 ## Parts of events
@@ -114,7 +118,10 @@ class TypeReader {
       const name = prefix + symbol.name;
       const row = { name, type: this.nameOf(fieldType) + optional, about: this.aboutOf(symbol) };
       const item = this.itemOf(fieldType);
-      return item !== undefined && isNameless(item) ? [row, ...this.fields(item, `${name}[].`)] : [row];
+      if (item !== undefined && isNameless(item)) return [row, ...this.fields(item, `${name}[].`)];
+      return item === undefined && isNameless(fieldType)
+        ? [row, ...this.fields(fieldType, `${name}.`)]
+        : [row];
     });
   }
 
@@ -130,10 +137,10 @@ class TypeReader {
     }
     if (type.isStringLiteral()) return code(type.value);
     const item = this.itemOf(type);
-    if (item !== undefined) return `array of ${this.nameOf(item)}`;
+    if (item !== undefined) return `array of ${isNameless(item) ? "objects" : this.nameOf(item)}`;
     if (type.symbol?.name === "Date") return "time";
     if (!(type.flags & ts.TypeFlags.Object)) return this.checker.typeToString(type);
-    if (isNameless(type)) return "objects";
+    if (isNameless(type)) return "object";
     const name = nameOfShape(type)!;
     this.met.set(name, type);
     return `[${name}](#${name.toLowerCase()})`;

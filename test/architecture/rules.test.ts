@@ -43,10 +43,17 @@ describe("the source", () => {
     const found = source.modules
       .map(({ source }) => source)
       .filter((file) => domain.test(file) && !file.endsWith(".test.ts"));
-    const nouns = ["catalog/product", "inventory/adjustment", "inventory/reservation", "inventory/stock"];
+    const nouns = ["catalog/product", "inventory/reservation", "orders/order", "payments/payment"];
     expect(found).toEqual(expect.arrayContaining(nouns.map((noun) => `src/services/${noun}.ts`)));
-    expect(found.filter((file) => /store|handle|routes|contract/.test(file))).toEqual([]);
+    const others = /\/(store|handle|routes|contract|gateways|charging|carriers)(\.ts$|\/)/;
+    expect(found.filter((file) => others.test(file))).toEqual([]);
   });
+});
+
+it("a domain may use neither the files of other roles nor the folders of what is outside", async () => {
+  const reached = violationsOf(await cruiseBelow(`${fixtures}domain-is-pure`));
+  const from = "domain-is-pure: src/services/orders/order.ts → src/services/orders";
+  expect(reached.sort()).toEqual([`${from}/gateways/port.ts`, `${from}/store.ts`]);
 });
 
 describe("each rule", () => {

@@ -13,6 +13,7 @@ import { asked, expectNoScan, handled, largeTables, scans, updatesBy } from "./p
 const records = 1_000_000;
 /** Every hundredth reservation is open, and the sweep is to look at the first half of those: every second is confirmed. */
 const openEvery = 100;
+const openReservations = records / openEvery;
 const lastOverdue = records / 2;
 
 const sweepAt = `now() + (n - ${lastOverdue}) * interval '1 second'`;
@@ -23,10 +24,10 @@ const each = `from (select n, 'SKU-' || lpad(n::text, 7, '0') as sku,
                     from generate_series(1, ${records}) n) as numbered`;
 
 const database = useLargeDatabase([
-  `insert into inventory.skus (sku, product_id, listed) select sku, 'P-' || n / 10, true ${each}`,
+  `insert into inventory.skus (sku, product_id, listed) select sku, 'P-' || n, true ${each}`,
   `insert into inventory.stock (sku, store_id, product_id, quantity_on_hand, quantity_reserved,
                                 quantity_available, version, last_updated_at, listed)
-   select sku, 'main', 'P-' || n / 10, 100, (status <> 'released')::int, 100 - (status <> 'released')::int, 2, now(), true
+   select sku, 'main', 'P-' || n, 100, (status <> 'released')::int, 100 - (status <> 'released')::int, 2, now(), true
    ${each}`,
   `insert into inventory.stock_history (sku, store_id, at, version, quantity_on_hand, quantity_reserved, position)
    select sku, 'main', now(), 2, 100, (status <> 'released')::int, n / 10 + 1 ${each}`,
@@ -39,17 +40,19 @@ const database = useLargeDatabase([
   ...logOf("inventory", records / 10),
 ]);
 
-inEachState(database, () => {
+inEachState(database, (isAnalyzed) => {
   it.each([1, 300, 2_000])("a batch of %i reads no large table from end to end", async (size) => {
-    const held = spread(size, (records - lastOverdue) / openEvery).map((n) => lastOverdue + n * openEvery);
+    const held = spread(size, openReservations / 2).map((n) => lastOverdue + n * openEvery);
     await expectBatch(spread(size, records).map(reserve), "inventory_insert_reservations");
     await expectBatch(held.map(confirm), "inventory_update_reservations");
     await expectBatch(held.map(secure), "inventory_update_reservations");
     await expectBatch(held.map(commit), "inventory_update_stock");
     await expectBatch(held.map(release), "inventory_update_stock");
     await expectBatch(spread(size, records).map(adjust), "inventory_update_stock");
-    await expectBatch([{ type: "ExpireReservations", limit: size }], "inventory_postpone_sweep");
-    await expectBatch(spread(size, records / 10).map(sync), "inventory_upsert_skus");
+    // What is due is looked for among what is due, not among all that is open.
+    const sweep: InventoryCommand = { type: "ExpireReservations", limit: size };
+    await expectBatch([sweep], "inventory_postpone_sweep", openReservations / 2);
+    if (isAnalyzed) await expectBatch(spread(size, records).map(sync), "inventory_upsert_skus");
   });
 
   it("a forced count looks at open reservations only", async () => {
@@ -105,7 +108,6 @@ it("a reservation is updated in place until it ends", async () => {
   const updates = (command: (n: number) => InventoryCommand) =>
     updatesBy(database.pool, "inventory.reservations", () => carryOut(sold.map((n) => ofNew(command(n), n))));
   await carryOut(sold.map((n) => ofNew(reserve(n), n)));
-  expect(await updates(extend)).toEqual({ all: 300, inPlace: 300 });
   expect(await updates(secure)).toEqual({ all: 300, inPlace: 300 });
   expect(await updates(commit)).toEqual({ all: 300, inPlace: 0 });
 });
@@ -124,8 +126,11 @@ const handle = inventoryHandler(
   inventoryMetrics(createRegistry(), async () => nothing),
 );
 
-async function expectBatch(commands: InventoryCommand[], name: string): Promise<void> {
-  await expectNoScan(database.pool, handled(database.pool, handle, commands), name);
+async function expectBatch(commands: InventoryCommand[], name: string, most?: number): Promise<void> {
+  await expectNoScan(database.pool, handled(database.pool, handle, commands), {
+    name,
+    ...(most && { most }),
+  });
 }
 
 async function carryOut(commands: InventoryCommand[]): Promise<void> {
@@ -146,10 +151,6 @@ const secure = (n: number): InventoryCommand => ({
   type: "SecureReservation",
   reservation_id: reservationId(n),
   order_id: reservationId(n),
-});
-const extend = (n: number): InventoryCommand => ({
-  type: "ExtendReservation",
-  reservation_id: reservationId(n),
 });
 const commit = (n: number): InventoryCommand => ({
   type: "CommitReservation",
@@ -181,7 +182,7 @@ const forceCount = (n: number): InventoryCommand => ({
 const sync = (n: number): InventoryCommand => ({
   type: "SyncProduct",
   product_id: `P-${n}`,
-  skus: [sku(n * 10), `NEW-${n}`],
+  skus: [sku(n), `NEW-${n}`],
 });
 
 async function listTwoPages(database: Reader): Promise<void> {

@@ -41,14 +41,14 @@ async function fill(client: PoolClient, content: readonly string[]): Promise<voi
 }
 
 /** Before PostgreSQL knows anything about the tables, and afterwards. */
-export function inEachState(database: LargeDatabase, tests: () => void): void {
-  describe("right after an import, without statistics,", tests);
+export function inEachState(database: LargeDatabase, tests: (isAnalyzed: boolean) => void): void {
+  describe("right after an import, without statistics,", () => tests(false));
   describe("once it is analyzed,", () => {
     beforeAll(
       () => database.pool.query("set statement_timeout = 0; analyze; reset statement_timeout"),
       300_000,
     );
-    tests();
+    tests(true);
   });
 }
 

@@ -75,12 +75,12 @@ describe("consumers", () => {
       },
     ]);
     const health = await server.call("/health");
-    expect(health.body.dependencies.bus.details.consumers).toEqual([
-      { group: "listener", topic: "crier", lag: 0, lag_seconds: 0 },
-      { group: "listener", topic: "teller", lag: 0, lag_seconds: 0 },
-    ]);
+    expect(health.body.dependencies.bus.details.consumers).toEqual({
+      listener: { lag_batches: 0, lag_seconds: 0, retrying_events: 0, dead_events: 0 },
+    });
     const metrics = await registry.metrics();
     expect(metrics).toContain('kafka_consumer_lag_messages{group="listener",topic="teller"} 0');
+    expect(metrics).toContain('bus_dead_letters{group="listener",topic="teller",status="dead"} 0');
     expect(metrics).toContain('order_event_processing_duration_seconds_count{group="listener"} 2');
   });
 

@@ -174,48 +174,31 @@ export type PaymentView = Static<typeof PaymentView>;
 const rate = { minimum: 0, maximum: 1, default: 0 };
 const milliseconds = { minimum: 0, maximum: 600_000, default: 0 };
 
-/** How the simulated gateway behaves, beside what the tokens ask of it. */
-export const SimulationBody = Type.Object({
-  latency_ms: Type.Optional(Type.Integer({ ...milliseconds, description: "Before each answer." })),
-  jitter_ms: Type.Optional(
-    Type.Integer({ ...milliseconds, description: "At most so much more, at random." }),
-  ),
-  failure_rate: Type.Optional(
-    Type.Number({
-      ...rate,
-      description: "Share of the calls that fail, before or after they were carried out.",
-    }),
-  ),
-  decline_rate: Type.Optional(
-    Type.Number({ ...rate, description: "Share of the charges that are declined." }),
-  ),
-  late_seconds: Type.Optional(
-    Type.Integer({
-      minimum: 0,
-      maximum: 86_400,
-      default: 0,
-      description: "Every charge is answered `pending` first, and says yes so many seconds later.",
-    }),
-  ),
-  duplicate_webhooks: Type.Optional(
-    Type.Boolean({ default: false, description: "Sends a webhook for each charge, twice." }),
-  ),
-  down: Type.Optional(Type.Boolean({ default: false, description: "No call reaches it." })),
-});
-export type Simulation = Required<Static<typeof SimulationBody>>;
+const simulation = {
+  latency_ms: Type.Integer({ ...milliseconds, description: "Before each answer." }),
+  jitter_ms: Type.Integer({ ...milliseconds, description: "At most so much more, at random." }),
+  failure_rate: Type.Number({
+    ...rate,
+    description: "Share of the calls that fail, before or after they were carried out.",
+  }),
+  decline_rate: Type.Number({ ...rate, description: "Share of the charges that are declined." }),
+  late_seconds: Type.Integer({
+    minimum: 0,
+    maximum: 86_400,
+    default: 0,
+    description: "Every charge is answered `pending` first, and says yes so many seconds later.",
+  }),
+  duplicate_webhooks: Type.Boolean({
+    default: false,
+    description: "Sends a webhook for each charge, twice.",
+  }),
+  down: Type.Boolean({ default: false, description: "No call reaches it." }),
+};
 
-export const SimulationView = Type.Object(
-  {
-    latency_ms: Type.Integer(),
-    jitter_ms: Type.Integer(),
-    failure_rate: Type.Number(),
-    decline_rate: Type.Number(),
-    late_seconds: Type.Integer(),
-    duplicate_webhooks: Type.Boolean(),
-    down: Type.Boolean(),
-  },
-  { $id: "SimulatedGateway" },
-);
+/** How the simulated gateway behaves, beside what the tokens ask of it. */
+export const SimulationBody = Type.Partial(Type.Object(simulation));
+export const SimulationView = Type.Object(simulation, { $id: "SimulatedGateway" });
+export type Simulation = Static<typeof SimulationView>;
 
 export const paymentProblems = {
   "payments.webhook_signature": { status: 400, title: "The webhook is not signed by the gateway" },

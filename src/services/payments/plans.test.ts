@@ -56,10 +56,10 @@ describe("a payment that is charged at the first try", () => {
     ["succeeds", succeed],
   ])("touches no index when it %s", async (_title, command) => {
     if (command === allow) await transact(pool, (tx) => handle(tx, ids.map(ask)));
-    const before = await transact(pool, countUpdates);
-    const after = await transact(pool, async (tx) => {
+    const [before, after] = await transact(pool, async (tx) => {
+      const before = await countUpdates(tx);
       await handle(tx, ids.map(command));
-      return countUpdates(tx);
+      return [before, await countUpdates(tx)] as const;
     });
     expect(after.all - before.all).toBe(ids.length);
     expect(after.hot - before.hot).toBe(ids.length);

@@ -50,7 +50,7 @@ export function savePayments(
   if (updated.length > 0) tx.write(updatePayments, arrays(changing, updated));
 }
 
-const leasesAtOnce = 10;
+const leasesAtOnce = 50;
 
 const columns = {
   id: "text",

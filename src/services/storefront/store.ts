@@ -105,9 +105,10 @@ const upsertRows: Statement = {
 };
 const outlookBehind: Statement = {
   name: "storefront_outlook",
-  // statement_timestamp() is when the question arrived: whatever was committed by then is seen by it.
+  // statement_timestamp() is when the question arrived: whatever was committed by then is seen by it. For "exists", the
+  // log would be read from its beginning until something is found; in its order, the index leads there.
   text: `select date_trunc('milliseconds', statement_timestamp()) as now,
-                exists (select 1 from inventory.log where position > $1)
+                (select position from inventory.log where position > $1 order by position limit 1) is not null
                   or exists (select 1 from inventory.log_base where position > $1 and events <> '[]') as has_more,
                 (select position from storefront.cursors where topic = $2) as cursor`,
 };

@@ -2,6 +2,7 @@ import { transact } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import type { Pool } from "../../platform/postgres/pool.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
+import type { Line } from "../../services/inventory/contract.ts";
 import type { Simulation } from "../../services/payments/contract.ts";
 import { calm } from "../../services/payments/gateways/simulated/gateway.ts";
 import { pass } from "./clock.ts";
@@ -125,9 +126,9 @@ export class Flow {
     await this.ask(inventory.submit(command as Parameters<typeof inventory.submit>[0]), () => {});
   }
 
-  async ship(shipment_id: string, part: WantedLine | undefined): Promise<void> {
+  async ship(shipment_id: string, part?: Line): Promise<void> {
     const { fulfillment } = this.fleet.part("fulfillment");
-    const lines = part === undefined ? {} : { lines: linesOf([part]), key: `part-${this.story.length}` };
+    const lines = part === undefined ? {} : { lines: [part], key: `part-${this.story.length}` };
     await this.ask(
       fulfillment.submit({ type: "Ship", shipment_id, carrier: "van", tracking: null, ...lines }),
       () => {},

@@ -18,7 +18,7 @@ create table carts (
   constraint known_status check (status in ('open', 'checked_out', 'expired', 'deleted')),
   constraint only_open_expires check ((status = 'open') = (check_at is not null)),
   constraint order_at_checkout check ((status = 'checked_out') = (order_id is not null))
-) with (fillfactor = 70); -- room in each page for HOT updates: a PUT seldom changes a column that an index holds
+) with (fillfactor = 40); -- room in each page for HOT updates: a PUT seldom changes a column that an index holds
 
 -- Whose hold, and whose order, an event is about.
 create unique index carts_reservation on carts (reservation_id) where reservation_id is not null;

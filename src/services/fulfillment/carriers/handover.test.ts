@@ -17,11 +17,11 @@ function shipment(id: string, more: Partial<Shipment> = {}): Shipment {
 const silent = createLogger("silent");
 const never = new AbortController().signal;
 
-function outsideOf(concurrency = 64): HandoverOptions["outside"] {
+function outsideOf(timeoutMs = 10_000): HandoverOptions["outside"] {
   return createOutside({
     name: "carrier",
-    concurrency,
-    timeoutMs: 10_000,
+    concurrency: 64,
+    timeoutMs,
     breaker: { failurePercent: 50, minCalls: 1_000, openMs: 5_000 },
     registry: createRegistry(),
     logger: silent,
@@ -102,6 +102,30 @@ describe("handing over", () => {
     expect(outcomes(await outcomesOf(down, [shipment("s1")], closed))).toMatchObject([
       { result: "not_tried" },
     ]);
+  });
+
+  it("does not ship once it has been given up on while it asked", async () => {
+    let shipped = false;
+    let asked: Promise<unknown> | undefined;
+    const slow: Carrier = {
+      ...simulatedCarrier(),
+      find(_id, signal) {
+        const answer = new Promise<undefined>((resolve) => {
+          signal.addEventListener("abort", () => resolve(undefined));
+        });
+        asked = answer;
+        return answer;
+      },
+      async ship() {
+        shipped = true;
+        return { result: "shipped", tracking: null };
+      },
+    };
+    const brought = await outcomesOf(slow, [shipment("s1", { attempts: 1 })], outsideOf(20));
+    expect(outcomes(brought)).toMatchObject([{ result: "unanswered" }]);
+    await asked;
+    await new Promise(setImmediate);
+    expect(shipped).toBe(false);
   });
 
   it("calls for no more than a number of them at once, and gives back the rest when it is stopped", async () => {

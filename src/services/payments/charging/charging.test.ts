@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { useTestDatabase } from "../../../testing/database.ts";
-import { expired, held, orderCancelled, ordered, Till } from "../../../testing/payments.ts";
+import { expired, hasty, held, orderCancelled, ordered, Till } from "../../../testing/payments.ts";
 import type { PaymentSettings } from "../payments.ts";
 
 const database = useTestDatabase();
@@ -155,6 +155,32 @@ describe("a process that dies", () => {
     await first.service.stop();
     const second = await till({ timing: { lease_ms: 60_000, sweep_every_ms: 20 } });
     for (const id of ids) await second.is(id, "succeeded");
+    for (const id of ids) expect(await second.told(id)).toEqual(["PaymentSucceeded"]);
+  });
+});
+
+describe("many payments at once", () => {
+  it("are all begun as soon as there is room for them, long before the next sweep", async () => {
+    const shop = await till({ concurrency: 1, timing: { ...hasty, sweep_every_ms: 60_000 } });
+    const ids = Array.from({ length: 100 }, (_, n) => `crowd-${n}`);
+    await shop.hear(ids.map((id) => ordered(id, "tok_ok")));
+    await shop.hear(ids.map(held));
+    for (const id of ids) await shop.is(id, "succeeded");
+  });
+
+  it("leave no leases behind them", async () => {
+    const shop = await till({ timing: { ...hasty, lease_ms: 600_000 } });
+    const ids = await Promise.all(Array.from({ length: 20 }, () => shop.due("tok_ok")));
+    for (const id of ids) await shop.is(id, "succeeded");
+    await vi.waitUntil(
+      async () => {
+        const { rows } = await shop.pool.query("select 1 from payments.leases where $1 && payment_ids", [
+          ids,
+        ]);
+        return rows.length === 0;
+      },
+      { timeout: 5_000 },
+    );
   });
 });
 
@@ -185,6 +211,18 @@ describe("an outage of the gateway", () => {
     await vi.waitUntil(() => shop.service.payments.outside.state === "half_open", { timeout: 5_000 });
     await shop.is(await shop.due("tok_ok"), "succeeded");
     for (const id of ids) await shop.is(id, "succeeded");
+  });
+
+  it("delays what becomes due meanwhile, without sending anybody there", async () => {
+    const shop = await till({ timing: { ...hasty, breaker_reset_ms: 60_000 } });
+    shop.simulate({ down: true });
+    await Promise.all(Array.from({ length: 30 }, () => shop.due("tok_ok")));
+    await vi.waitUntil(() => shop.service.payments.outside.state === "open", { timeout: 10_000 });
+    const id = await shop.due("tok_ok");
+    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), { timeout: 5_000 });
+    expect(await shop.payment(id)).toMatchObject({ status: "charging", attempts: 0 });
+    await shop.hear([expired(id)]);
+    await shop.is(id, "failed");
   });
 
   it("ends a payment when patience is over", async () => {
