@@ -1,5 +1,5 @@
 import type { PoolClient } from "pg";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, vi } from "vitest";
 import { engineMigrations } from "../../src/engine.ts";
 import { migrate } from "../../src/platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../../src/platform/postgres/pool.ts";
@@ -11,6 +11,7 @@ export interface LargeDatabase {
 
 /** A database whose tables are filled with what these statements make, on a single connection. */
 export function useLargeDatabase(content: readonly string[]): LargeDatabase {
+  vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
   const database = useTestDatabase();
   let pool: Pool;
   beforeAll(async () => {
@@ -22,7 +23,7 @@ export function useLargeDatabase(content: readonly string[]): LargeDatabase {
     } finally {
       client.release();
     }
-  }, 300_000);
+  });
   afterAll(() => pool?.end());
   return {
     get pool() {
@@ -35,19 +36,16 @@ async function fill(client: PoolClient, content: readonly string[]): Promise<voi
   // Statistics are to be there when a test has asked for them, and not before.
   const { rows } = await client.query<{ name: string }>(everyTable);
   for (const { name } of rows) await client.query(`alter table ${name} set (autovacuum_enabled = off)`);
-  await client.query("begin; set local statement_timeout = 0");
+  await client.query("set statement_timeout = 0");
   for (const statement of content) await client.query(statement);
-  await client.query("commit");
+  await client.query("reset statement_timeout");
 }
 
 /** Before PostgreSQL knows anything about the tables, and afterwards. */
 export function inEachState(database: LargeDatabase, tests: (isAnalyzed: boolean) => void): void {
   describe("right after an import, without statistics,", () => tests(false));
   describe("once it is analyzed,", () => {
-    beforeAll(
-      () => database.pool.query("set statement_timeout = 0; analyze; reset statement_timeout"),
-      300_000,
-    );
+    beforeAll(() => database.pool.query("set statement_timeout = 0; analyze; reset statement_timeout"));
     tests(true);
   });
 }

@@ -147,11 +147,13 @@ export interface Updates {
 }
 
 /**
- * The updates of this table that the work came to. A page is cleared for them of versions that nobody can see any more,
- * so nobody, such as autovacuum, may be looking.
+ * The updates of this table that the work came to. A page is cleared for them of the versions that nobody can see any
+ * more; so whoever began before those went is waited for, in other databases of the server too.
  */
 export async function updatesBy(pool: Pool, table: string, work: () => Promise<unknown>): Promise<Updates> {
-  await vi.waitFor(async () => expect(await onlookers(pool)).toBe(0), { timeout: 30_000, interval: 50 });
+  const { rows } = await pool.query<{ tx: string }>("select pg_current_xact_id()::text as tx");
+  const { tx } = rows[0]!;
+  await vi.waitFor(async () => expect(await isPast(pool, tx)).toBe(true), { timeout: 120_000, interval: 50 });
   const before = await updatesOf(pool, table);
   await work();
   const after = await updatesOf(pool, table);
@@ -167,10 +169,13 @@ async function updatesOf(pool: Pool, table: string): Promise<Updates> {
   return rows[0]!;
 }
 
-async function onlookers(pool: Pool): Promise<number> {
-  const { rows } = await pool.query<{ count: number }>(
-    `select count(*) from pg_stat_activity
-     where datname = current_database() and pid <> pg_backend_pid() and backend_xmin is not null`,
+/** Whether everybody sees what this transaction has left. */
+async function isPast(pool: Pool, tx: string): Promise<boolean> {
+  const { rows } = await pool.query<{ past: boolean }>(
+    `select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8
+            and not exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+                            and backend_xmin is not null) as past`,
+    [tx],
   );
-  return rows[0]!.count;
+  return rows[0]!.past;
 }

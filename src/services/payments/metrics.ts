@@ -8,8 +8,6 @@ export interface PaymentBacklog {
   readonly refunds_overdue: number;
 }
 
-export type PaymentMetrics = ReturnType<typeof paymentMetrics>;
-
 /** The figures of the service. `backlog` is asked when somebody looks. */
 export function paymentMetrics(registry: Registry, backlog: () => Promise<PaymentBacklog>) {
   const registers = [registry];

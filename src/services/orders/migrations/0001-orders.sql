@@ -50,7 +50,7 @@ create table orders (
     (ended_as is null) = (status in ('pending', 'reserved', 'paid')) and coalesce(ended_as, status) = status
     and (ended_as is null) = (ended_at is null) and (ended_as is null) = (deadline is not null)),
   constraint completed_when_done check (status <> 'completed' or (shipped and committed))
-) with (fillfactor = 35);
+) with (fillfactor = 40);
 create index orders_of_customer on orders (customer_id, id);
 create index orders_open on orders (id) where ended_as is null;
 create index orders_ended on orders (ended_as, id) where ended_as is not null;
