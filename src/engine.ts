@@ -30,7 +30,7 @@ export interface EngineOptions {
   readonly pendingSeconds?: number;
   readonly shippingSeconds?: number;
   readonly gateway?: "simulated" | "stripe";
-  readonly gatewayConcurrency?: number;
+  readonly gatewayConcurrency?: number | undefined;
   readonly webhookSecret?: string | undefined;
   readonly stripeSecretKey?: string | undefined;
   readonly stripeWebhookSecret?: string | undefined;

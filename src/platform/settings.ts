@@ -93,10 +93,9 @@ export const settings = {
     "simulated",
     "Where payments are made; the simulated gateway understands tokens such as tok_ok and tok_declined.",
   ),
-  gatewayConcurrency: setting(
+  gatewayConcurrency: optional(
     integer(1, 10_000),
-    64,
-    "Calls to the payment gateway that may be under way at once.",
+    "Calls to the payment gateway that may be under way at once. Absent: as many as suit the gateway.",
   ),
   webhookSecret: secret(
     text("a secret of at least 16 characters"),

@@ -36,7 +36,7 @@ const database = useLargeDatabase([
   ...logOf("payments", records / 10),
 ]);
 
-inEachState(database, () => {
+inEachState(database, (isAnalyzed) => {
   it.each([1, 300, 2_000])("a batch of %i reads no large table from end to end", async (size) => {
     const fresh = Array.from({ length: size }, (_, i) => paymentId(2 * records + i));
     const open = spread(size, Math.floor(openPayments / 3)).map((n) => paymentId(n * 3 * openEvery));
@@ -46,18 +46,19 @@ inEachState(database, () => {
     await expectBatch(commandsFrom(settled.map(cancelled)), "payments_update");
     await expectBatch(open.map(succeeded), "payments_lock");
     await expectBatch([takeOver(size, false)], "payments_lock_due");
-    await expectBatch([takeOver(size, true)], "payments_lock_delayed");
+    if (isAnalyzed) await expectBatch([takeOver(size, true)], "payments_lock_delayed");
   });
 
-  it.each([
-    ["one payment", (database) => findPayment(database, paymentId(500))],
-    ["the backlog", readBacklog],
-  ] satisfies [string, Parameters<typeof asked>[1]][])(
-    "%s is read without reading a large table from end to end",
-    async (_what, read) => {
-      await expectNoScan(database.pool, asked(database.pool, read));
-    },
-  );
+  it("one payment is read without reading a large table from end to end", async () => {
+    await expectNoScan(
+      database.pool,
+      asked(database.pool, (reader) => findPayment(reader, paymentId(500))),
+    );
+  });
+
+  it.runIf(isAnalyzed)("the backlog is counted without reading a large table from end to end", async () => {
+    await expectNoScan(database.pool, asked(database.pool, readBacklog));
+  });
 });
 
 it("the tables are large", async () => {
