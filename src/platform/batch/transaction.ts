@@ -1,4 +1,5 @@
 import type { PoolClient, QueryConfig, QueryResult } from "pg";
+import { parameters } from "../postgres/array.ts";
 import { isConnectionLoss, isTransient } from "../postgres/errors.ts";
 import type { Pool } from "../postgres/pool.ts";
 import type { Reader, Statement } from "../postgres/statement.ts";
@@ -65,12 +66,12 @@ class OpenTransaction implements Transaction {
   }
 
   async read<Row>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
-    const { rows } = await this.client.query({ ...statement, values });
+    const { rows } = await this.client.query({ ...statement, values: parameters(values) });
     return rows as Row[];
   }
 
   write(statement: Statement, values: unknown[]): void {
-    this.send({ ...statement, values });
+    this.send({ ...statement, values: parameters(values) });
   }
 
   proveBy(tx: string, statement: Statement, values: unknown[]): void {

@@ -4,6 +4,7 @@ export type Pool = pg.Pool;
 
 const int8 = 20;
 const int8Array = 1016;
+const timestamptz = 1184;
 
 /**
  * Every bigint of ours (versions, positions, counts) stays far below 2^53, so it is read as a number.
@@ -11,8 +12,17 @@ const int8Array = 1016;
  */
 const parsers: Record<number, (text: string) => unknown> = {
   [int8]: Number,
+  [timestamptz]: parseMoment,
   [int8Array]: (text) => text.slice(1, -1).split(",").filter(Boolean).map(Number),
 };
+
+const parseAnyMoment = pg.types.getTypeParser(timestamptz);
+
+/** Sessions of ours speak UTC (see below), and what they say is then quickly read. */
+function parseMoment(text: string): unknown {
+  if (!text.endsWith("+00") || text.charCodeAt(10) !== 0x20) return parseAnyMoment(text);
+  return new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`);
+}
 
 const types = {
   getTypeParser: ((oid: number, format?: "text" | "binary") =>

@@ -1,3 +1,4 @@
+import { parameters } from "./array.ts";
 import type { Pool } from "./pool.ts";
 
 /** A statement is prepared once on each connection, under its name. */
@@ -14,7 +15,7 @@ export interface Reader {
 export function readerOf(pool: Pick<Pool, "query">): Reader {
   return {
     async read<Row>(statement: Statement, values: unknown[] = []) {
-      const { rows } = await pool.query({ ...statement, values });
+      const { rows } = await pool.query({ ...statement, values: parameters(values) });
       return rows as Row[];
     },
   };

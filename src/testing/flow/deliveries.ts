@@ -94,6 +94,15 @@ export class Deliveries {
     }
   }
 
+  /** What it has heard of each topic already, the last so many of it. */
+  heard(group: string, most: number): BusEvent[] {
+    return this.queues.get(group)!.flatMap(({ topic, waiting }) => {
+      const missing = new Set(waiting);
+      const all = this.events.get(topic)!;
+      return all.filter((event, place) => this.isWanted(group, event) && !missing.has(place)).slice(-most);
+    });
+  }
+
   /** The group hears of a topic once more, from a while ago; null is from the beginning. */
   replay(group: string, choice: number, back: number | null): string {
     const queues = this.queues.get(group)!;

@@ -9,7 +9,7 @@ import { pass } from "./clock.ts";
 import { Deliveries } from "./deliveries.ts";
 import { quiet } from "./process.ts";
 import { Fleet, type FlowSettings, type Follower, followers, type ServiceName } from "./services.ts";
-import { emptyTables } from "./tables.ts";
+import { changes, contents, emptyTables } from "./tables.ts";
 
 export const skus = ["lamp", "mug", "vase"] as const;
 export const priceMinor = 250;
@@ -172,6 +172,20 @@ export class Flow {
     }
     await this.calmDown();
     await this.deliveries.look();
+  }
+
+  /** Promise 5: what was heard already is heard again, and changes nothing. */
+  async remind(group: Follower, events: readonly BusEvent[]): Promise<void> {
+    await this.deliveries.look();
+    const before = await contents(this.pool, [group]);
+    const written = new Set(this.deliveries.all.map(({ id }) => id));
+    await this.hear(group, events);
+    const news = this.deliveries.all.filter(({ id }) => !written.has(id));
+    const trouble = [
+      ...changes(before, await contents(this.pool, [group])),
+      ...news.map(({ type, key }) => `there is a new ${type}(${key})`),
+    ];
+    if (trouble.length > 0) throw new Error(`hearing it again was not without effect: ${trouble.join("; ")}`);
   }
 
   /** Everybody hears everything, until there is nothing more to hear. */

@@ -2,7 +2,7 @@ import { transact } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import type { Flow } from "./flow.ts";
 import { followers } from "./services.ts";
-import { contents, deadLetters } from "./tables.ts";
+import { changes, contents, deadLetters } from "./tables.ts";
 
 /** Promise 1, at every moment: what is reserved is what open holds hold, and there is no less than that. */
 export async function neverOversold(flow: Flow): Promise<string[]> {
@@ -197,21 +197,9 @@ async function replayChangesNothing(flow: Flow): Promise<string[]> {
   flow.tell("everybody hears everything once more");
   flow.deliveries.replayAll();
   await flow.deliverAll();
-  const tables = await contents(flow.pool);
-  const changed = Object.keys(tables).filter((name) => tables[name] !== before.tables[name]);
   const news = flow.deliveries.all.filter(({ id }) => !before.events.has(id));
   return [
-    ...changed.map(
-      (name) => `a replay has changed ${name}: ${difference(before.tables[name] ?? "", tables[name]!)}`,
-    ),
+    ...changes(before.tables, await contents(flow.pool)),
     ...news.map(({ type, key }) => `a replay has led to ${type}(${key})`),
   ];
-}
-
-function difference(before: string, after: string): string {
-  const known = new Set(before.split("\n"));
-  const now = new Set(after.split("\n"));
-  const gone = [...known].filter((row) => !now.has(row));
-  const come = [...now].filter((row) => !known.has(row));
-  return `\n    - ${gone.join("\n    - ")}\n    + ${come.join("\n    + ")}`;
 }

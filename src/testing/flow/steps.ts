@@ -18,11 +18,11 @@ type Step =
       do: "deliver";
       group: number;
       counts: number[];
-      twice: boolean;
       fate: "done" | "rolled back" | "forgotten";
     }
   | { do: "round"; group: number }
   | { do: "overtake"; group: number; choice: number; most: number }
+  | { do: "remind"; group: number; back: number }
   | { do: "replay"; group: number; topic: number; back: number }
   | { do: "doom"; service: number; transactions: number; fate: Fate }
   | { do: "restart"; service: number }
@@ -97,10 +97,10 @@ const anyStep = fc.oneof(
   step(40, "deliver", {
     group: some,
     counts: fc.array(fc.constantFrom(0, 0, 1, 2, 5, 100), { minLength: 1, maxLength: 5 }),
-    twice: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
     fate: fc.constantFrom("done", "done", "done", "done", "rolled back", "forgotten"),
   }),
   step(8, "overtake", { group: some, choice: some, most: fc.integer({ min: 1, max: 3 }) }),
+  step(8, "remind", { group: some, back: fc.constantFrom(1, 3, 1_000) }),
   step(3, "replay", { group: some, topic: some, back: fc.integer({ min: 1, max: 12 }) }),
   step(5, "doom", {
     service: some,
@@ -168,6 +168,13 @@ export async function take(flow: Flow, step: Step): Promise<void> {
       flow.tell(`${group} hears ahead of others: ${names(events)}`);
       return flow.hear(group, events);
     }
+    case "remind": {
+      const group = of(followers, step.group);
+      const events = flow.deliveries.heard(group, step.back);
+      if (events.length === 0) return;
+      flow.tell(`${group} hears of each topic the last ${step.back} events again, at once`);
+      return flow.remind(group, events);
+    }
     case "replay": {
       const group = of(followers, step.group);
       const topic = flow.deliveries.replay(group, step.topic, step.back);
@@ -216,15 +223,14 @@ async function order(flow: Flow, { lines, token, isRetry }: Extract<Step, { do: 
   return flow.order(key, lines, token);
 }
 
-async function deliver(flow: Flow, { group: choice, counts, twice, fate }: Extract<Step, { do: "deliver" }>) {
+async function deliver(flow: Flow, { group: choice, counts, fate }: Extract<Step, { do: "deliver" }>) {
   const group = listener(flow, choice);
   const events = flow.deliveries.next(group, counts);
   if (events.length === 0) return;
   const how =
     fate === "forgotten" ? "and dies behind the commit" : fate === "rolled back" ? "and rolls back" : "";
-  flow.tell(`${group} hears${twice ? " twice" : ""} ${how}: ${names(events)}`);
+  flow.tell(`${group} hears ${how}: ${names(events)}`);
   await flow.hear(group, events, fate);
-  if (twice) await flow.hear(group, events);
 }
 
 /** Each in its turn, once. */

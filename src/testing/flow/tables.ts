@@ -14,12 +14,12 @@ export async function emptyTables(pool: Pool): Promise<void> {
 }
 
 /** Table → what is in it. Logs, cursors and dead letters belong to the bus. */
-export async function contents(pool: Pool): Promise<Record<string, string>> {
+export async function contents(pool: Pool, of = schemas): Promise<Record<string, string>> {
   const { rows } = await pool.query<{ name: string }>(
     `select format('%I.%I', schemaname, tablename) as name from pg_tables
      where schemaname = any($1) and tablename not like 'migrations%' and tablename not like 'log%'
        and tablename not in ('cursors', 'dead_letters') order by 1`,
-    [schemas],
+    [of],
   );
   const each = rows.map(
     ({ name }) => `select '${name}' as name, ${name.split(".")[1]}::text as row from ${name}`,
@@ -37,4 +37,19 @@ export async function deadLetters(pool: Pool): Promise<string[]> {
   );
   const { rows } = await pool.query<{ letter: string }>(each.join(" union all "));
   return rows.map(({ letter }) => letter);
+}
+
+export function changes(before: Record<string, string>, after: Record<string, string>): string[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  return names
+    .filter((name) => before[name] !== after[name])
+    .map((name) => `${name} has changed: ${difference(before[name] ?? "", after[name] ?? "")}`);
+}
+
+function difference(before: string, after: string): string {
+  const known = new Set(before.split("\n"));
+  const now = new Set(after.split("\n"));
+  const gone = [...known].filter((row) => !now.has(row));
+  const come = [...now].filter((row) => !known.has(row));
+  return `\n    - ${gone.join("\n    - ")}\n    + ${come.join("\n    + ")}`;
 }

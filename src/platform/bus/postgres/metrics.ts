@@ -55,7 +55,8 @@ export function createBusMetrics(
   return {
     handled(group, events) {
       const now = Date.now();
-      for (const { at } of events) duration.observe({ group }, Math.max(0, now - at.getTime()) / 1_000);
+      const ofGroup = duration.labels(group);
+      for (const { at } of events) ofGroup.observe(Math.max(0, now - at.getTime()) / 1_000);
     },
   };
 }

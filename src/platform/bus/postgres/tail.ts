@@ -17,12 +17,13 @@ export interface Fetched {
   readonly readTo: number;
 }
 
+/** An event that is wanted: the one at `index` of the row at `position`. */
 interface Entry {
   readonly event: BusEvent;
-  /** Where the row stands that it comes from. */
   readonly position: number;
-  /** Where the cursor stands once it is done. */
-  readonly after: Place;
+  readonly index: number;
+  /** No other one of its row is wanted. */
+  readonly isLast: boolean;
 }
 
 const charactersAtOnce = 500_000;
@@ -87,25 +88,28 @@ export class Tail {
   accept(fetched: Fetched | undefined): void {
     if (fetched === undefined) return;
     const { rows, readTo } = fetched;
-    this.entries = rows.flatMap((row) => this.entriesOf(row));
+    this.entries = [];
+    let characters = 0;
+    for (const row of rows) {
+      this.take(row);
+      characters += row.events.length;
+    }
     this.readTo = readTo;
-    const characters = rows.reduce((sum, { events }) => sum + events.length, 0);
     const fitting = Math.floor((charactersAtOnce * rows.length) / Math.max(1, characters));
     if (rows.length > 0) this.limit = Math.min(rowsAtOnce, Math.max(1, fitting));
   }
 
-  private entriesOf(row: BusRow): Entry[] {
-    if (!this.mention.test(row.events)) return [];
+  private take(row: BusRow): void {
+    if (!this.mention.test(row.events)) return;
     const { position } = row;
+    const events = row.busEvents();
     const done = position === this.place.position + 1 ? this.place.index : 0;
-    const wanted = row
-      .busEvents()
-      .flatMap((event, index) => (index >= done && this.types.has(event.type) ? [{ event, index }] : []));
-    return wanted.map(({ event, index }, i) => ({
-      event,
-      position,
-      after: i === wanted.length - 1 ? { position, index: 0 } : { position: position - 1, index: index + 1 },
-    }));
+    let last = events.length - 1;
+    while (last >= done && !this.types.has(events[last]!.type)) last--;
+    for (let index = done; index <= last; index++) {
+      const event = events[index]!;
+      if (this.types.has(event.type)) this.entries.push({ event, position, index, isLast: index === last });
+    }
   }
 
   events(count: number): BusEvent[] {
@@ -117,7 +121,9 @@ export class Tail {
     if (count === this.entries.length) {
       return this.readTo > this.place.position ? { position: this.readTo, index: 0 } : this.place;
     }
-    return count === 0 ? this.place : this.entries[count - 1]!.after;
+    if (count === 0) return this.place;
+    const { position, index, isLast } = this.entries[count - 1]!;
+    return isLast ? { position, index: 0 } : { position: position - 1, index: index + 1 };
   }
 
   advance(count: number): void {

@@ -12,8 +12,8 @@ create table prices (
 );
 create index prices_product_id on prices (product_id);
 
--- Each order is updated about four times within seconds, and those of one batch together, so more than half of each page
--- is left free for HOT updates, and no index holds a column that changes, but for the two that say how the order ended.
+-- Each order is updated about four times within seconds, and those of one batch together, so two thirds of each page
+-- are left free for HOT updates, and no index holds a column that changes, but for the two that say how the order ended.
 create table orders (
   id text collate "C" primary key,
   request_id text collate "C" unique,
@@ -50,7 +50,7 @@ create table orders (
     (ended_as is null) = (status in ('pending', 'reserved', 'paid')) and coalesce(ended_as, status) = status
     and (ended_as is null) = (ended_at is null) and (ended_as is null) = (deadline is not null)),
   constraint completed_when_done check (status <> 'completed' or (shipped and committed))
-) with (fillfactor = 40);
+) with (fillfactor = 35);
 create index orders_of_customer on orders (customer_id, id);
 create index orders_open on orders (id) where ended_as is null;
 create index orders_ended on orders (ended_as, id) where ended_as is not null;
