@@ -12,7 +12,7 @@ export async function withServer<Result>(
   work: (port: number) => Promise<Result>,
 ): Promise<Result> {
   const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
-  const server = spawn(process.execPath, [main, "start"], {
+  const server = spawn(process.execPath, ["--max-semi-space-size=64", main, "start"], {
     env: {
       ...process.env,
       HOLDFAST_DATABASE_URL: databaseUrl,

@@ -5,7 +5,11 @@ import { setUp } from "./setup.mjs";
 
 setUp({ build: true });
 const main = fileURLToPath(new URL("../bench/main.ts", import.meta.url));
-const { status } = spawnSync(process.execPath, ["--import", "tsx", main, ...process.argv.slice(2)], {
-  stdio: "inherit",
-});
+const { status } = spawnSync(
+  process.execPath,
+  ["--max-semi-space-size=64", "--import", "tsx", main, ...process.argv.slice(2)],
+  {
+    stdio: "inherit",
+  },
+);
 process.exit(status ?? 1);

@@ -19,6 +19,11 @@ export async function installClock(pool: Pool): Promise<void> {
     $$`);
 }
 
+/** Every run begins at the same moment. */
+export async function resetClock(pool: Pool): Promise<void> {
+  await pool.query("select setval('clock.ticks', 1, false)");
+}
+
 export async function pass(pool: Pool, seconds: number): Promise<void> {
   await pool.query("select setval('clock.ticks', last_value + $1) from clock.ticks", [seconds * 1_000]);
 }

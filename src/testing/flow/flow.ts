@@ -5,7 +5,7 @@ import { readerOf } from "../../platform/postgres/statement.ts";
 import type { Line } from "../../services/inventory/contract.ts";
 import type { Simulation } from "../../services/payments/contract.ts";
 import { calm } from "../../services/payments/gateways/simulated/gateway.ts";
-import { pass } from "./clock.ts";
+import { pass, resetClock } from "./clock.ts";
 import { Deliveries } from "./deliveries.ts";
 import { quiet } from "./process.ts";
 import { Fleet, type FlowSettings, type Follower, followers, type ServiceName } from "./services.ts";
@@ -46,6 +46,7 @@ export class Flow {
 
   static async open(pool: Pool, settings: FlowSettings, onHand: number): Promise<Flow> {
     await emptyTables(pool);
+    await resetClock(pool);
     const flow = new Flow(pool, settings);
     const content = {
       name: "all there is",

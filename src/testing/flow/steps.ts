@@ -114,10 +114,10 @@ const anyStep = fc.oneof(
   step(3, "gateway", { mood: some }),
   step(2, "carrier", { down: fc.boolean(), failure_rate: fc.constantFrom(0, 0, 0.5) }),
   step(2, "count", { sku: some, quantity: fc.nat({ max: 8 }), force: fc.boolean() }),
-  step(8, "ship", {
+  step(14, "ship", {
     shipment: some,
-    part: fc.boolean(),
-    refuse: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
+    part: fc.integer({ min: 0, max: 3 }).map((n) => n > 0),
+    refuse: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
   }),
 );
 
