@@ -17,6 +17,8 @@ export interface BookContent {
   readonly prices: readonly Price[];
   /** The orders whose deadline is over. */
   readonly overdue: readonly string[];
+  /** Ids of events that stand in their order's story already. */
+  readonly told: readonly string[];
 }
 
 /** What was heard of an order, and before which event of the same batch in our own log. */
@@ -36,15 +38,18 @@ export class OrderBook {
   readonly created = new Set<string>();
   readonly touched = new Set<string>();
   readonly repriced = new Set<string>();
+  readonly asides: { readonly order_id: string; readonly event_id: string }[] = [];
   readonly prices = new Map<string, Price>();
 
   private readonly orders = new Map<string, Order>();
   private readonly requests = new Map<string, string>();
+  private readonly told: Set<string>;
 
   constructor(settings: OrderSettings, content: BookContent) {
     this.settings = settings;
     this.mark = content.mark;
     this.overdue = content.overdue;
+    this.told = new Set(content.told);
     for (const order of content.orders) this.keep(order);
     for (const price of content.prices) this.prices.set(price.sku, price);
   }
@@ -80,6 +85,14 @@ export class OrderBook {
   /** Keeps an event for the order's story. What is heard of an order that is not there yet is what creates it. */
   hear(order_id: string, event: HeardEvent): void {
     this.heard.push({ order_id, before: this.events.length, event });
+  }
+
+  /** Keeps an event that changes nothing, once. */
+  tell(order_id: string, event: HeardEvent): void {
+    if (this.told.has(event.id)) return;
+    this.told.add(event.id);
+    this.hear(order_id, event);
+    this.asides.push({ order_id, event_id: event.id });
   }
 
   /** The order has taken part in this event, so that it does not do so again. */

@@ -32,6 +32,12 @@ export const topics = {
   ],
 } satisfies Readonly<Record<string, readonly string[]>>;
 
+/**
+ * They change nothing about an order, and so do not cost it a new version of its row. That it was paid for, inventory
+ * says too, when it has secured the stock.
+ */
+const asides = new Set(["PaymentSucceeded", "ShipmentOpened"]);
+
 /** What other services' events ask of the orders. */
 export function commandsFrom(events: readonly BusEvent[]): OrderCommand[] {
   return events.flatMap((event) => {
@@ -52,7 +58,9 @@ function commandFrom(event: BusEvent): OrderCommand | undefined {
     default: {
       const { order_id } = event.data as { order_id?: string | null };
       if (order_id == null) return undefined; // a cart's hold, or one that somebody took by hand
-      return { type: "HearOfOrder", order_id, fact: factOf(event), heard: kept(event, event.data) };
+      const heard = kept(event, event.data);
+      if (asides.has(event.type)) return { type: "TellOfOrder", order_id, heard };
+      return { type: "HearOfOrder", order_id, fact: factOf(event), heard };
     }
   }
 }
@@ -100,7 +108,6 @@ type ShipmentData<Type> = Extract<FulfillmentEvent, { type: Type }>["data"];
 /** What the event means to the order that it is about; null when it only belongs into its story. */
 export function factOf({ type, data }: Pick<HeardEvent, "type" | "data">): Fact | null {
   switch (type) {
-    case "PaymentSucceeded":
     case "PaymentRefunded":
       return { type };
     case "PaymentFailed": {

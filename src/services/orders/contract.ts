@@ -100,7 +100,6 @@ export type Fact =
   | { readonly type: "StockLost"; readonly reservation_id: string; readonly refusal: Why }
   | { readonly type: "StockExpired"; readonly reservation_id: string }
   | { readonly type: "StockReleased"; readonly reservation_id: string; readonly reason: string }
-  | { readonly type: "PaymentSucceeded" }
   | { readonly type: "PaymentFailed"; readonly code: string; readonly detail: string }
   | { readonly type: "PaymentDelayed"; readonly retry_at: Date }
   | { readonly type: "PaymentRefunded" }
@@ -162,6 +161,13 @@ export interface HearOfOrder {
   readonly heard: HeardEvent;
 }
 
+/** An event that only belongs into the order's story. */
+export interface TellOfOrder {
+  readonly type: "TellOfOrder";
+  readonly order_id: string;
+  readonly heard: HeardEvent;
+}
+
 /** What the catalogue says that a product consists of now. */
 export interface SyncPrices {
   readonly type: "SyncPrices";
@@ -182,6 +188,7 @@ export type OrderCommand = (
   | CreateOrderFromCart
   | CancelOrder
   | HearOfOrder
+  | TellOfOrder
   | SyncPrices
   | SweepOrders
 ) & { readonly traceparent?: string };

@@ -117,7 +117,6 @@ export function follow(order: Order, fact: Fact): OrderEvent[] {
     case "StockHeld":
     case "StockExtended":
     case "StockExpired":
-    case "PaymentSucceeded":
     case "PaymentDelayed":
     case "PaymentRefunded":
     case "PartShipped":

@@ -41,6 +41,9 @@ function settle(book: OrderBook, command: OrderCommand): OrderReply {
     }
     case "HearOfOrder":
       return settleHeard(book, command);
+    case "TellOfOrder":
+      book.tell(command.order_id, command.heard);
+      return happen(book, command, [], []);
     case "SweepOrders": {
       // A command before this one in the batch may have given an order more time.
       const events = book.overdue

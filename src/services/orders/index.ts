@@ -39,7 +39,7 @@ export function ordersService(options: OrdersOptions): OrdersService {
       afterFailure: "wait",
       handle: (tx, events) => orders.hear(tx, events),
     },
-    keeps: { tables: ["heard"] },
+    keeps: { tables: ["heard", "asides"] },
     start() {
       orders.start();
       sweeper.start();

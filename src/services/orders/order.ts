@@ -111,13 +111,7 @@ export function note(before: Order, fact: Fact, at: Date, settings: OrderSetting
       if (order.status !== "reserved") return order;
       return { ...order, hold_expired: true, deadline: notBefore(order, later(at, decisionGraceSeconds)) };
     case "StockCommitted":
-      return { ...order, committed: true };
-    case "PaymentSucceeded": {
-      if (order.payment === "refunded") return order;
-      const deadline =
-        order.status === "reserved" ? notBefore(order, later(at, decisionGraceSeconds)) : order.deadline;
-      return { ...order, payment: "succeeded", deadline };
-    }
+      return { ...charged(order), committed: true };
     case "PaymentDelayed": {
       if (order.payment !== "none" && order.payment !== "delayed") return order;
       return { ...order, payment: "delayed", deadline: whileDelayed(order, fact.retry_at, settings) };
@@ -142,9 +136,10 @@ export function note(before: Order, fact: Fact, at: Date, settings: OrderSetting
         cancellation_requested: null,
         deadline: notBefore(order, later(at, settings.shipping_seconds)),
       };
-    case "StockRefused":
     case "StockSecured":
     case "StockLost":
+      return charged(order);
+    case "StockRefused":
     case "StockReleased":
     case "ShipmentCancelled":
     case "ShipmentFailed":
@@ -152,6 +147,12 @@ export function note(before: Order, fact: Fact, at: Date, settings: OrderSetting
     default:
       return unreachable(fact);
   }
+}
+
+/** Stock is secured, or turns out to be gone, only once the payment has succeeded. */
+function charged(order: Order): Order {
+  const { payment } = order;
+  return payment === "none" || payment === "delayed" ? { ...order, payment: "succeeded" } : order;
 }
 
 function held(order: Order, expires_at: Date): Order {

@@ -98,7 +98,9 @@ export async function findTimeline(database: Reader, id: string): Promise<Timeli
 
 /** What happened to these orders, as far as the log reaches back. */
 export async function findStories(database: Reader, rows: readonly OrderRow[]): Promise<Map<string, Step[]>> {
-  const positions = [...new Set(rows.flatMap((row) => row.positions))];
+  const asides = await database.read<{ position: number }>(asidesOf, [rows.map(({ id }) => id)]);
+  const places = [...rows.flatMap((row) => row.positions), ...asides.map(({ position }) => position)];
+  const positions = [...new Set(places)];
   const log: Written<EventRecord>[] = await readLogAt(database, schema, positions);
   const heard = await database.read<{ position: number; at: Date; events: string }>(heardAt, [positions]);
   return storiesOf(
@@ -117,6 +119,10 @@ export async function countOrphans(database: Reader): Promise<number> {
 const ordersById: Statement = {
   name: "orders_by_id",
   text: `select ${orderColumns} from orders.orders where id = any($1::text[])`,
+};
+const asidesOf: Statement = {
+  name: "orders_asides_of",
+  text: "select position from orders.asides where order_id = any($1::text[])",
 };
 const heardAt: Statement = {
   name: "orders_heard_at",

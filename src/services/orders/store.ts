@@ -14,12 +14,13 @@ export async function loadBook(
   settings: OrderSettings,
   commands: readonly OrderCommand[],
 ): Promise<OrderBook> {
-  const { ids, requests, skus, products, offered, overdue } = collect(commands);
-  const [orders, late, asked, synced] = await Promise.all([
+  const { ids, requests, skus, products, offered, overdue, asides } = collect(commands);
+  const [orders, late, asked, synced, told] = await Promise.all([
     ids.length + requests.length > 0 ? tx.read<OrderRow>(lockOrders, [ids, requests]) : [],
     overdue > 0 ? tx.read<OrderRow>(lockOverdue, [overdue]) : [],
     skus.length > 0 ? tx.read<Price>(findPrices, [skus]) : [],
     products.length > 0 ? tx.read<Price>(lockPrices, [products, offered]) : [],
+    asides.length > 0 ? tx.read<{ event_id: string }>(findAsides, asideArrays(asides)) : [],
   ]);
   const mark = await log.mark(tx);
   return new OrderBook(settings, {
@@ -27,6 +28,7 @@ export async function loadBook(
     orders: [...orders, ...late].map(parseOrder),
     prices: [...asked, ...synced],
     overdue: late.map(({ id }) => id),
+    told: told.map(({ event_id }) => event_id),
   });
 }
 
@@ -36,11 +38,15 @@ function collect(commands: readonly OrderCommand[]) {
   const skus = new Set<string>();
   const products: string[] = [];
   const offered: string[] = [];
+  const asides: OrderBook["asides"] = [];
   let overdue = 0;
   for (const command of commands) {
     switch (command.type) {
       case "SweepOrders":
         overdue += command.limit;
+        break;
+      case "TellOfOrder":
+        asides.push({ order_id: command.order_id, event_id: command.heard.id });
         break;
       case "SyncPrices":
         products.push(command.product_id);
@@ -58,7 +64,11 @@ function collect(commands: readonly OrderCommand[]) {
         ids.push(command.order_id);
     }
   }
-  return { ids, requests, skus: [...skus], products, offered, overdue };
+  return { ids, requests, skus: [...skus], products, offered, overdue, asides };
+}
+
+function asideArrays(asides: OrderBook["asides"]): string[][] {
+  return [asides.map(({ order_id }) => order_id), asides.map(({ event_id }) => event_id)];
 }
 
 export function saveBook(tx: Transaction, book: OrderBook): void {
@@ -80,6 +90,9 @@ export function saveBook(tx: Transaction, book: OrderBook): void {
       upsertPrices,
       priceColumns.map((column) => prices.map((price) => price[column])),
     );
+  if (book.asides.length > 0) {
+    tx.write(insertAsides, [...asideArrays(book.asides), mark.position, mark.now]);
+  }
   if (book.heard.length > 0) tx.write(insertHeard, [mark.position, mark.now, JSON.stringify(book.heard)]);
   log.append(tx, mark, book.events);
 }
@@ -205,6 +218,16 @@ const upsertPrices: Statement = {
            set price_minor = excluded.price_minor, currency = excluded.currency, product_id = excluded.product_id,
                listed = excluded.listed, position = excluded.position, index = excluded.index
            where (p.position, p.index) < (excluded.position, excluded.index)`,
+};
+const findAsides: Statement = {
+  name: "orders_find_asides",
+  text: `select event_id from unnest($1::text[], $2::text[]) as told (order_id, event_id)
+         join orders.asides using (order_id, event_id)`,
+};
+const insertAsides: Statement = {
+  name: "orders_insert_asides",
+  text: `insert into orders.asides (order_id, event_id, position, at)
+         select v.*, $3, $4 from unnest($1::text[], $2::text[]) as v`,
 };
 const insertHeard: Statement = {
   name: "orders_insert_heard",

@@ -291,6 +291,13 @@ describe("a payment", () => {
     expect([payment!.code, stepOf(payment!)]).toEqual([null, "charge"]);
   });
 
+  it("is not asked about at once because the same expiry is delivered again", () => {
+    const told = charging().charge(pending).expired().charge(pending);
+    const before = told.payment;
+    expect(before?.worker).toBeNull();
+    expect(told.expired(before!.hold_at!).payment).toBe(before);
+  });
+
   it("does not end because an old expiry is replayed", () => {
     const expiry = new Date(start.getTime() + 1_000);
     const retaken = charging().at(1).expired().at(2).held();

@@ -58,6 +58,8 @@ function undo(payment: Payment | undefined, command: CommandOf<"UndoPayment">, d
   if (payment.status === "open") return fail(payment, code, detail);
   if (payment.status === "succeeded" && !expires) return refund({ ...payment, code, detail }, desk);
   if (payment.status !== "charging" || payment.code === "order_ended") return done(payment);
+  // Said again: the next try comes at its time, and not once more for each redelivery.
+  if (payment.code === code) return done(payment);
 
   const marked: Payment = { ...payment, code, detail, ...(expires && { hold_at: at }) };
   // Somebody is at the gateway: what is found out there decides.

@@ -54,10 +54,14 @@ async function nobodyIsForgotten(flow: Flow): Promise<void> {
   }
 }
 
+/** In two parts where there is enough, of which the first one is heard of twice. */
 async function shipEverything(flow: Flow): Promise<void> {
-  const { rows } = await flow.pool.query<{ id: string }>(
-    "select id from fulfillment.shipments where not done order by id",
-  );
-  for (const { id } of rows) await flow.ship(id);
-  await flow.deliverAll();
+  for (const isFirst of [true, false]) {
+    const { rows } = await flow.pool.query<{ id: string }>(
+      "select id from fulfillment.shipments where not done order by id",
+    );
+    for (const { id } of rows) await flow.ship(id, isFirst ? await flow.oneOf(id) : undefined);
+    await flow.deliverAll();
+    if (isFirst && rows.length > 0) await flow.remind("inventory", flow.deliveries.heard("inventory", 100));
+  }
 }

@@ -127,6 +127,13 @@ export class Flow {
     await this.ask(inventory.submit(command as Parameters<typeof inventory.submit>[0]), () => {});
   }
 
+  /** One piece of what has not left yet. */
+  async oneOf(shipment_id: string): Promise<Line | undefined> {
+    const shipment = await this.fleet.part("fulfillment").fulfillment.shipment(shipment_id);
+    const left = shipment?.lines.find(({ quantity, quantity_shipped }) => quantity_shipped < quantity);
+    return left && { store_id: left.store_id, sku: left.sku, quantity: 1 };
+  }
+
   async ship(shipment_id: string, part?: Line): Promise<void> {
     const { fulfillment } = this.fleet.part("fulfillment");
     const lines = part === undefined ? {} : { lines: [part], key: `part-${this.story.length}` };

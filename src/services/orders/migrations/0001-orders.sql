@@ -62,3 +62,15 @@ create table heard (
   at timestamptz not null,
   events text not null
 );
+
+-- Events that change nothing about an order and only belong into its story: a row here costs a fraction of a new version
+-- of the order's row.
+create table asides (
+  order_id text collate "C" not null,
+  event_id text collate "C" not null,
+  -- Where it stands in `heard`.
+  position bigint not null,
+  at timestamptz not null,
+  primary key (order_id, event_id)
+);
+create index asides_position on asides (position);

@@ -218,7 +218,7 @@ describe("verify finds", () => {
   });
 
   it.each([
-    ["status = 'paid'"],
+    ["status = 'reserved'"],
     ["payment = 'none'"],
     ['shipped_parts = \'[{"part": 1, "lines": []}]\''],
     ["total_minor = 1"],
@@ -227,7 +227,7 @@ describe("verify finds", () => {
   ])("a row that its story does not explain: %s", async (change) => {
     const order = await placed();
     await desk.reserved(order);
-    await desk.charged(order);
+    await desk.confirmed(order);
     await desk.pool.query(`update orders.orders set ${change} where id = $1`, [order.id]);
     expect(await violations()).toEqual([expect.stringMatching(`^${order.id}: the table has `)]);
   });
