@@ -263,7 +263,10 @@ export const inventoryProblems = {
   "inventory.unknown_sku": { status: 404, title: "The catalogue does not know this SKU" },
   "inventory.stock_not_found": { status: 404, title: "There is no stock record of this SKU in this store" },
   "inventory.reservation_not_found": { status: 404, title: "There is no reservation with this id" },
-  "inventory.before_horizon": { status: 404, title: "The stock was not yet recorded at this time, or it is older than what is kept" },
+  "inventory.before_horizon": {
+    status: 404,
+    title: "The stock was not yet recorded at this time, or it is older than what is kept",
+  },
   "inventory.insufficient_stock": { status: 409, title: "There is not enough stock" },
   "inventory.reservation_closed": { status: 409, title: "The reservation has ended" },
   "inventory.reservation_taken": { status: 409, title: "The reservation belongs to somebody else" },

@@ -12,7 +12,7 @@ import { Fleet, type FlowSettings, type Follower, followers, type ServiceName } 
 import { changes, contents, emptyTables } from "./tables.ts";
 
 export const skus = ["lamp", "mug", "vase"] as const;
-export const priceMinor = 250;
+const priceMinor = 250;
 
 export interface WantedLine {
   readonly sku: number;

@@ -18,7 +18,7 @@ export interface FlowSettings {
   readonly carrier: "simulated" | "manual";
 }
 
-export const holdSeconds = 900;
+const holdSeconds = 900;
 export const patienceSeconds = 7_200;
 
 /** The services as the engine makes them, each of them alone in a process of its own. */
