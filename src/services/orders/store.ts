@@ -16,8 +16,8 @@ export async function loadBook(
 ): Promise<OrderBook> {
   const { ids, requests, skus, products, offered, overdue, asides } = collect(commands);
   const [orders, late, asked, synced, told] = await Promise.all([
-    ids.length + requests.length > 0 ? tx.read<OrderRow>(lockOrders, [ids, requests]) : [],
-    overdue > 0 ? tx.read<OrderRow>(lockOverdue, [overdue]) : [],
+    ids.length + requests.length > 0 ? tx.read<Order>(lockOrders, [ids, requests]) : [],
+    overdue > 0 ? tx.read<Order>(lockOverdue, [overdue]) : [],
     skus.length > 0 ? tx.read<Price>(findPrices, [skus]) : [],
     products.length > 0 ? tx.read<Price>(lockPrices, [products, offered]) : [],
     asides.length > 0 ? tx.read<{ event_id: string }>(findAsides, asideArrays(asides)) : [],
@@ -25,7 +25,7 @@ export async function loadBook(
   const mark = await log.mark(tx);
   return new OrderBook(settings, {
     mark,
-    orders: [...orders, ...late].map(parseOrder),
+    orders: [...orders, ...late],
     prices: [...asked, ...synced],
     overdue: late.map(({ id }) => id),
     told: told.map(({ event_id }) => event_id),
@@ -99,13 +99,10 @@ export function saveBook(tx: Transaction, book: OrderBook): void {
 
 // ---- rows ----------------------------------------------------------------------------------------------------------
 
-export type OrderRow = Omit<Order, "shipped_parts"> & {
-  readonly shipped_parts: Order["shipped_parts"] | null;
-  readonly positions: readonly number[];
-};
+export type OrderRow = Order & { readonly positions: readonly number[] };
 
-export function parseOrder({ positions: _, ...row }: OrderRow): Order {
-  return { ...row, shipped_parts: row.shipped_parts ?? [] };
+export function parseOrder({ positions: _, ...order }: OrderRow): Order {
+  return order;
 }
 
 interface Column {
@@ -170,20 +167,23 @@ function unnested(columns: readonly Column[]): string {
 
 // ---- statements ----------------------------------------------------------------------------------------------------
 
-export const orderColumns = `id, request_id, fingerprint, customer_id, lines, total_minor, currency, token,
-  reservation_id, cart_id, created_at, status, reason, detail, payment, shipped, committed, shipped_parts,
-  cancellation_requested, hold_expires_at, hold_expired, deadline, updated_at, ended_at, heard_to, positions`;
+/** In the form in which the rules take them: on the road a row is read five times for each order. */
+const readColumns = `id, request_id, fingerprint, customer_id, lines, total_minor, currency, token,
+  reservation_id, cart_id, created_at, status, reason, detail, payment, shipped, committed,
+  coalesce(shipped_parts, '[]') as shipped_parts, cancellation_requested, hold_expires_at, hold_expired, deadline,
+  updated_at, ended_at, heard_to`;
+export const orderColumns = `${readColumns}, positions`;
 const priceColumns = ["sku", "price_minor", "currency", "product_id", "listed", "position", "index"] as const;
 
 const lockOrders: Statement = {
   name: "orders_lock_orders",
-  text: `select ${orderColumns} from orders.orders
+  text: `select ${readColumns} from orders.orders
          where id = any($1::text[]) or request_id = any($2::text[]) order by id for update`,
 };
 const lockOverdue: Statement = {
   name: "orders_lock_overdue",
   // What another process is sweeping, or somebody is using, is left to them.
-  text: `select ${orderColumns} from orders.orders
+  text: `select ${readColumns} from orders.orders
          where ended_as is null and deadline <= date_trunc('milliseconds', clock_timestamp())
          order by id limit $1 for update skip locked`,
 };

@@ -184,16 +184,19 @@ export class Flow {
 
   /** Promise 5: what was heard already is heard again, and changes nothing. */
   async remind(group: Follower, events: readonly BusEvent[]): Promise<void> {
-    await this.deliveries.look();
-    const before = await contents(this.pool, [group]);
-    const written = new Set(this.deliveries.all.map(({ id }) => id));
-    await this.hear(group, events);
-    const news = this.deliveries.all.filter(({ id }) => !written.has(id));
-    const trouble = [
-      ...changes(before, await contents(this.pool, [group])),
-      ...news.map(({ type, key }) => `there is a new ${type}(${key})`),
-    ];
+    const trouble = await this.fleet.process(group).paused(async () => {
+      await this.deliveries.look();
+      const before = await contents(this.pool, [group]);
+      const written = new Set(this.deliveries.all.map(({ id }) => id));
+      await this.hear(group, events);
+      const news = this.deliveries.all.filter(({ id }) => !written.has(id));
+      return [
+        ...changes(before, await contents(this.pool, [group])),
+        ...news.map(({ type, key }) => `there is a new ${type}(${key})`),
+      ];
+    });
     if (trouble.length > 0) throw new Error(`hearing it again was not without effect: ${trouble.join("; ")}`);
+    await this.calmDown();
   }
 
   /** Everybody hears everything, until there is nothing more to hear. */

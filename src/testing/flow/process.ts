@@ -18,6 +18,7 @@ export class Process {
   state: "runs" | "hangs" | "dead" = "runs";
   private left = Number.POSITIVE_INFINITY;
   private fate: Fate = "dies";
+  private isPaused = false;
   private waiting: (() => void)[] = [];
 
   constructor(real: Pool) {
@@ -43,6 +44,17 @@ export class Process {
     this.fate = fate;
   }
 
+  /** What it begins by itself meanwhile, because some time is over, happens afterwards. */
+  async paused<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.isPaused = true;
+    try {
+      return await work();
+    } finally {
+      this.isPaused = false;
+      this.letGo();
+    }
+  }
+
   kill(): void {
     this.state = "dead";
     this.letGo();
@@ -61,7 +73,8 @@ export class Process {
   }
 
   private async goOn(): Promise<void> {
-    while (this.state === "hangs") await new Promise<void>((resolve) => this.waiting.push(resolve));
+    while (this.state === "hangs" || this.isPaused)
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
     if (this.state === "dead") throw new Killed();
   }
 
