@@ -205,9 +205,9 @@ describe("import and export", () => {
 
   it("refuses a count below what is reserved before anything is changed", async () => {
     await query(
-      `with held as (insert into inventory.reservations (id, status, lines, expires_at, created_at, updated_at, positions)
+      `with held as (insert into inventory.reservations (id, status, lines, expires_at, sweep_at, created_at, updated_at, positions)
          values ('r1', 'held', '[{"store_id":"north","sku":"WRAP-A","quantity":2,"quantity_committed":0}]',
-                 now() + interval '1 hour', now(), now(), '{1}'))
+                 now() + interval '1 hour', now() + interval '1 hour', now(), now(), '{1}'))
        update inventory.stock set quantity_reserved = 2, quantity_available = quantity_on_hand - 2
        where sku = 'WRAP-A' and store_id = 'north'`,
     );

@@ -60,13 +60,15 @@ inEachState(database, (isAnalyzed) => {
     );
   });
 
-  it.runIf(isAnalyzed)("letting the next of a key have its turn looks at letters of these keys", async () => {
-    const freed = spread(100, keys).map((n) => `order-${n}`);
-    await expectNoScan(
-      database.pool,
-      asked(database.pool, (reader) => reader.read(group.proceed, [freed])),
-    );
-  });
+  // Before the first analyze these tables are small.
+  if (isAnalyzed)
+    it("letting the next of a key have its turn looks at letters of these keys", async () => {
+      const freed = spread(100, keys).map((n) => `order-${n}`);
+      await expectNoScan(
+        database.pool,
+        asked(database.pool, (reader) => reader.read(group.proceed, [freed])),
+      );
+    });
 
   it.each([0, batches / 2, batches - 10])(
     "a log is read on from position %i without its beginning",

@@ -42,6 +42,8 @@ const database = useLargeDatabase([
                      when n % ${failedEvery} = 0 then (${failedAs})[n / ${failedEvery} % 4 + 1]
                      else 'completed' end as ended_as
          from (select n, ${firstAt} + n::bigint * 1000 as ms from generate_series(1, ${records}) n) as times) as numbered`,
+  `insert into orders.asides (order_id, event_id, position, at)
+   select 'order-' || n, 'payments-' || n || '-0', n, now() from generate_series(1, ${records}) n`,
   `insert into orders.heard (position, at, events) select n, now(), '[]' from generate_series(1, ${records / 10}) n`,
   ...logOf("orders", records / 10),
 ]);
@@ -52,7 +54,7 @@ inEachState(database, (isAnalyzed) => {
     await expectBatch(spread(size, skus).map(create), "orders_insert_orders");
     await expectBatch(heardOf(newIds(size), checkedOut), "orders_insert_orders");
     await expectBatch(heardOf(ids, held), "orders_update_orders");
-    await expectBatch(heardOf(ids, charged), "orders_update_orders");
+    await expectBatch(heardOf(ids, charged), "orders_insert_asides");
     await expectBatch(heardOf(ids, secured), "orders_update_orders");
     await expectBatch(heardOf(ids, shipped), "orders_insert_heard");
     await expectBatch(ids.map(cancel), "orders_update_orders");
@@ -81,6 +83,7 @@ inEachState(database, (isAnalyzed) => {
 
 it("the tables are large", async () => {
   expect(await largeTables(database.pool)).toEqual([
+    "orders.asides",
     "orders.heard",
     "orders.log_from_0",
     "orders.orders",
@@ -97,11 +100,14 @@ describe("an order's usual way", () => {
 
   it.each([
     ["reserved", held],
-    ["charged", charged],
     ["paid", secured],
     ["shipped", shipped],
   ])("is one of updates in place: once it is %s", async (_what, event) => {
     expect(await updates(event)).toEqual({ all: 300, inPlace: 300 });
+  });
+
+  it("makes no new version of it when it is charged", async () => {
+    expect(await updates(charged)).toEqual({ all: 0, inPlace: 0 });
   });
 
   it("writes indexes when it ends", async () => {

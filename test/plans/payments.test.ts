@@ -56,9 +56,11 @@ inEachState(database, (isAnalyzed) => {
     );
   });
 
-  it.runIf(isAnalyzed)("the backlog is counted without reading a large table from end to end", async () => {
-    await expectNoScan(database.pool, asked(database.pool, readBacklog));
-  });
+  // Before the first analyze these tables are small.
+  if (isAnalyzed)
+    it("the backlog is counted without reading a large table from end to end", async () => {
+      await expectNoScan(database.pool, asked(database.pool, readBacklog));
+    });
 });
 
 it("the tables are large", async () => {
