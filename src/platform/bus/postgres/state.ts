@@ -134,7 +134,7 @@ export function moveCursors(
 const neighbours = 1_000;
 
 /**
- * The row at the start is the first one that is handled once more. A time is looked for from the end, so that it costs
+ * Only ever back: to go forward would be to pass over what nobody has handled. The row at the start is the first one that is handled once more. A time is looked for from the end, so that it costs
  * no more than the replay that follows.
  */
 function moveTo(group: string, topic: string): Statement {
@@ -152,8 +152,11 @@ function moveTo(group: string, topic: string): Statement {
           before.position) as position
         from before
       )
-      update ${group}.cursors
-      set index = 0, position = case when $2::bigint is null then start.position else greatest($2::bigint - 1, 0) end
-      from start where topic = $1`,
+      update ${group}.cursors as c
+      set position = least(c.position, new.position),
+          index = case when new.position < c.position then 0 else c.index end
+      from (select case when $2::bigint is null then start.position else greatest($2::bigint - 1, 0) end as position
+            from start) as new
+      where c.topic = $1`,
   };
 }
