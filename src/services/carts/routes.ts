@@ -1,5 +1,6 @@
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
+import { Prefer, preferredWait } from "../../platform/http/prefer.ts";
 import { sendProblem } from "../../platform/http/problem.ts";
 import type { HttpServer } from "../../platform/http/server.ts";
 import type { Carts } from "./carts.ts";
@@ -85,14 +86,14 @@ function registerCheckout(app: HttpServer, carts: Carts): void {
           "What the cart holds becomes the order's. A cart becomes one order only: sent again, this answers the same " +
           "one. `Prefer: wait=10` waits up to ten seconds for the order's end and then answers 201.",
         params: CartAddress,
-        headers: Type.Object({ prefer: Type.Optional(Type.String({ maxLength: 200 })) }),
+        headers: Type.Object({ prefer: Prefer }),
         body: CheckOutBody,
         response: { 201: CheckoutView, 202: CheckoutView },
       },
     },
     async (request, reply) => {
       const { traceparent } = request.trace;
-      const waitMs = waitOf(request.headers.prefer) * 1_000;
+      const waitMs = (preferredWait(request, reply) ?? 0) * 1_000;
       const answer = await carts.checkOut(
         { cart_id: request.params.id, ...request.body, traceparent },
         waitMs,
@@ -106,14 +107,6 @@ function registerCheckout(app: HttpServer, carts: Carts): void {
         .send(order);
     },
   );
-}
-
-const longestWaitSeconds = 60;
-
-/** RFC 7240. A preference that is not understood is passed over. */
-function waitOf(prefer: string | undefined): number {
-  const seconds = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:[,;]|$)/i.exec(prefer ?? "")?.[1];
-  return Math.min(Number(seconds ?? 0), longestWaitSeconds);
 }
 
 function sendRefusal(reply: FastifyReply, { code, detail, lines }: CartRefusal): FastifyReply {

@@ -22,10 +22,6 @@ import { merge } from "./pricing.ts";
 import { UnknownCursor } from "./queries.ts";
 
 const params = Type.Object({ id: ClientId });
-const Prefer = Type.Optional(
-  Type.String({ description: "`wait=10` waits up to so many seconds, at most 30, for the outcome." }),
-);
-
 export function registerOrderRoutes(app: HttpServer, orders: Orders): void {
   app.addHook("preClose", async () => orders.hurry());
 
@@ -152,20 +148,6 @@ export function registerOrderRoutes(app: HttpServer, orders: Orders): void {
 
 function isDecided(order: Order): boolean {
   return order.cancellation_requested === null;
-}
-
-const maxWaitSeconds = 30;
-
-/** The `wait` of RFC 7240; a preference that cannot be made sense of is ignored, as preferences are. */
-function preferredWait({ headers }: FastifyRequest, reply: FastifyReply): number | undefined {
-  const preferences = String(headers.prefer ?? "").split(",");
-  const wait = preferences
-    .map((preference) => /^\s*wait\s*=\s*"?(\d{1,9})"?\s*(;.*)?$/i.exec(preference)?.[1])
-    .find((seconds) => seconds !== undefined);
-  if (wait === undefined) return undefined;
-  const seconds = Math.min(Number(wait), maxWaitSeconds);
-  reply.header("preference-applied", `wait=${seconds}`);
-  return seconds;
 }
 
 function shown(order: Order): OrderShown {
