@@ -1,6 +1,7 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
 import { pageOf, pageQuery } from "../../platform/http/page.ts";
+import { Prefer, preferredWait } from "../../platform/http/prefer.ts";
 import { ProblemError, sendProblem } from "../../platform/http/problem.ts";
 import type { HttpServer } from "../../platform/http/server.ts";
 import { ClientId } from "../inventory/contract.ts";
