@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { createEngine } from "../src/engine.ts";
 import { createPool } from "../src/platform/postgres/pool.ts";
-import { readerOf } from "../src/platform/postgres/statement.ts";
+import { onSnapshot } from "../src/platform/postgres/snapshot.ts";
 import type { Finding } from "../src/platform/service.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -93,14 +93,13 @@ export class ServerProcess {
 export async function violations(databaseUrl: string): Promise<Finding[]> {
   const { services, disconnect } = createEngine({ databaseUrl });
   const pool = createPool(databaseUrl, { max: 1, name: "verify" });
-  const client = await pool.connect();
   try {
-    await client.query("begin isolation level repeatable read, read only");
-    const findings: Finding[] = [];
-    for (const service of services) findings.push(...(await service.verify(readerOf(client), () => {})));
-    return findings.filter(({ violations }) => violations.length > 0);
+    return await onSnapshot(pool, async (database) => {
+      const findings: Finding[] = [];
+      for (const service of services) findings.push(...(await service.verify(database, () => {})));
+      return findings.filter(({ violations }) => violations.length > 0);
+    });
   } finally {
-    client.release(true);
     await Promise.all([pool.end(), disconnect()]);
   }
 }

@@ -1,8 +1,9 @@
 import { Command } from "commander";
 import { createEngine } from "../engine.ts";
-import { createPool, type Pool } from "../platform/postgres/pool.ts";
+import { createPool } from "../platform/postgres/pool.ts";
 import { untilReachable } from "../platform/postgres/reachable.ts";
-import { type Reader, readerOf } from "../platform/postgres/statement.ts";
+import { onSnapshot } from "../platform/postgres/snapshot.ts";
+import type { Reader } from "../platform/postgres/statement.ts";
 import type { Finding } from "../platform/service.ts";
 import { withDatabase } from "./database.ts";
 import { note, print } from "./output.ts";
@@ -40,19 +41,6 @@ export async function verifyDatabase(databaseUrl: string): Promise<Finding[]> {
   } finally {
     progress.clear();
     await Promise.all([pool.end(), disconnect()]);
-  }
-}
-
-async function onSnapshot<Result>(pool: Pool, work: (database: Reader) => Promise<Result>): Promise<Result> {
-  const client = await pool.connect();
-  try {
-    await client.query("begin isolation level repeatable read, read only");
-    // Years of log take longer than any request may.
-    await client.query("set local statement_timeout = 0");
-    await client.query("set local idle_in_transaction_session_timeout = 0");
-    return await work(readerOf(client));
-  } finally {
-    client.release(true);
   }
 }
 

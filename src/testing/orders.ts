@@ -4,7 +4,7 @@ import { transact } from "../platform/batch/transaction.ts";
 import type { BusEvent } from "../platform/bus/port.ts";
 import { migrate } from "../platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
-import { readerOf } from "../platform/postgres/statement.ts";
+import { onSnapshot } from "../platform/postgres/snapshot.ts";
 import { type Finding, logMigrations } from "../platform/service.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
 import { createRegistry, type Registry } from "../platform/telemetry/metrics.ts";
@@ -216,6 +216,6 @@ export class OrderDesk {
   }
 
   verify(): Promise<Finding[]> {
-    return this.service.verify(readerOf(this.pool), () => {});
+    return onSnapshot(this.pool, (database) => this.service.verify(database, () => {}));
   }
 }

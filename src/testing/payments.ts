@@ -3,7 +3,7 @@ import { transact } from "../platform/batch/transaction.ts";
 import type { BusEvent } from "../platform/bus/port.ts";
 import { migrate } from "../platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
-import { readerOf } from "../platform/postgres/statement.ts";
+import { onSnapshot } from "../platform/postgres/snapshot.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
 import { createRegistry } from "../platform/telemetry/metrics.ts";
 import { untraced } from "../platform/telemetry/tracer.ts";
@@ -112,7 +112,7 @@ export class Till {
   }
 
   async violations(): Promise<string[]> {
-    const findings = await this.service.verify(readerOf(this.pool), () => {});
+    const findings = await onSnapshot(this.pool, (database) => this.service.verify(database, () => {}));
     return findings.flatMap(({ violations }) => violations);
   }
 }

@@ -6,6 +6,7 @@ import { busEventsOf } from "../platform/bus/postgres/log-row.ts";
 import { registerBusRoutes } from "../platform/bus/routes.ts";
 import { registerEventRoutes } from "../platform/log/routes.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
+import { onSnapshot } from "../platform/postgres/snapshot.ts";
 import { readerOf } from "../platform/postgres/statement.ts";
 import { serviceNames } from "../platform/settings.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
@@ -296,19 +297,14 @@ export class Shop {
 
   /** What the services find broken, all of them at the same moment. */
   async violations(): Promise<string[]> {
-    const client = await this.pool.connect();
-    try {
-      await client.query("begin isolation level repeatable read, read only");
+    return onSnapshot(this.pool, async (database) => {
       const found: string[] = [];
       for (const service of this.engine.services) {
-        const findings = await service.verify(readerOf(client), () => {});
+        const findings = await service.verify(database, () => {});
         found.push(...findings.flatMap(({ violations }) => violations));
       }
       return found;
-    } finally {
-      await client.query("rollback");
-      client.release();
-    }
+    });
   }
 
   // ---- what is there -----------------------------------------------------------------------------------------------

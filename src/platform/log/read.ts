@@ -35,6 +35,23 @@ export async function readLog(
   return end <= after ? [] : (await database.read<LogRow>(behind, [after, end, limit])).map(parse);
 }
 
+/**
+ * The batches behind `after`, as far as this reader sees any: for whoever looks at one moment, of which all tables tell
+ * alike, and does not go on from there.
+ */
+export async function readSeen(
+  database: Reader,
+  schema: string,
+  after: number,
+  limit: number,
+): Promise<LogBatch[]> {
+  const behind: Statement = {
+    name: `${schema}_log_read_seen`,
+    text: `select position, at, events from ${schema}.whole_log where position > $1 order by position limit $2`,
+  };
+  return (await database.read<LogRow>(behind, [after, limit])).map(parse);
+}
+
 /** The batches at these positions, in the order of the log; a position that retention has dropped is left out. */
 export async function readLogAt(database: Reader, schema: string, positions: number[]): Promise<LogBatch[]> {
   const at: Statement = {

@@ -1,4 +1,4 @@
-import { readLog } from "../../platform/log/read.ts";
+import { readSeen } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
 import { isLive } from "./cart/state.ts";
@@ -17,7 +17,7 @@ export async function verifyCarts(
   const traces = new Map<string, Trace>();
   let events = 0;
   for (let after = 0; ; ) {
-    const batches = await readLog(database, schema, after, batchesAtOnce);
+    const batches = await readSeen(database, schema, after, batchesAtOnce);
     if (batches.length === 0) break;
     for (const event of batches.flatMap((batch) => batch.events)) {
       events++;

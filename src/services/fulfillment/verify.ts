@@ -1,5 +1,5 @@
 import type { EventRecord } from "../../platform/log/append.ts";
-import { readLog } from "../../platform/log/read.ts";
+import { readSeen } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
 import type { FulfillmentEvent, Shipment } from "./contract.ts";
@@ -17,7 +17,7 @@ export async function verifyFulfillment(
 ): Promise<Finding[]> {
   const fold = new ShipmentFold(database);
   for (let after = 0; ; ) {
-    const batches = await readLog(database, schema, after, batchesAtOnce);
+    const batches = await readSeen(database, schema, after, batchesAtOnce);
     if (batches.length === 0) break;
     for (const { events, at } of batches) for (const event of events) fold.add(event, at);
     // What has ended changes no more, so it is compared at once and forgotten: memory holds the open ones alone.

@@ -1,0 +1,19 @@
+import type { Pool } from "./pool.ts";
+import { type Reader, readerOf } from "./statement.ts";
+
+/** Everything that `work` reads is as it was at one moment, while others go on writing. */
+export async function onSnapshot<Result>(
+  pool: Pool,
+  work: (database: Reader) => Promise<Result>,
+): Promise<Result> {
+  const client = await pool.connect();
+  try {
+    await client.query("begin isolation level repeatable read, read only");
+    // Years of log take longer than any request may.
+    await client.query("set local statement_timeout = 0");
+    await client.query("set local idle_in_transaction_session_timeout = 0");
+    return await work(readerOf(client));
+  } finally {
+    client.release(true);
+  }
+}
