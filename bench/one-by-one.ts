@@ -51,8 +51,10 @@ const reserve: Statement = {
       insert into inventory.stock_history
       select sku, store_id, last_updated_at, version, quantity_on_hand, quantity_reserved, position from taken, place
     ), held as (
-      insert into inventory.reservations (id, status, lines, expires_at, created_at, updated_at, positions)
-      select $2, 'held', $3::json, now() + interval '15 minutes', now(), now(), array[position] from place
+      insert into inventory.reservations (id, status, lines, expires_at, sweep_at, created_at, updated_at, positions)
+      select $2, 'held', $3::json, now() + interval '15 minutes', now() + interval '15 minutes', now(), now(),
+             array[position]
+      from place
     )
     insert into inventory.log (position, at, events)
     select position, now(), $4 from place
