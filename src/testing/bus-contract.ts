@@ -224,6 +224,27 @@ export function describeBus(name: string, openBus: OpenBus): void {
         await bench.untilHeard(["a", "c"]);
       });
 
+      it("only what concerns the group, and beyond what does not the rest of it", async () => {
+        const concerns = ({ data }: BusEvent) => "order_id" in data;
+        const first = bench.process([listener({ concerns })]);
+        for (const n of [0, 1, 2, 3]) {
+          await bench.write("teller", [
+            told(`foreign-${n}`),
+            told(`ours-${n}`, { order_id: "o" }),
+            told("more"),
+          ]);
+          await bench.write("teller", [told("nobody's")]);
+        }
+        const ours = ["ours-0", "ours-1", "ours-2", "ours-3"];
+        await bench.untilHeard(ours);
+        const last = await bench.write("teller", [told("nobody's"), told("nobody's")]);
+        expect(await first.bus.reached("teller", last, patienceMs)).toBe(true);
+        await first.end();
+        bench.process([listener({ concerns })]);
+        await bench.write("teller", [told("ours-4", { order_id: "o" })]);
+        await bench.untilHeard([...ours, "ours-4"]);
+      });
+
       it("to each group everything, whatever the others do", async () => {
         bench.process([listener(), listener({ group: "scribe", topics: { teller: ["Told"] } })]);
         await bench.write("teller", [told("a"), told("b")]);

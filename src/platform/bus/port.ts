@@ -29,6 +29,8 @@ export interface Subscription {
   readonly group: string;
   /** Topic → the types of its events that are handled; all others are passed over. */
   readonly topics: Readonly<Record<string, readonly string[]>>;
+  /** Which of these events matter to it; the others are passed over too. Absent: all of them do. */
+  readonly concerns?: (event: BusEvent) => boolean;
   /** Whether later events of a key wait while an earlier one is tried again or set aside, or go on without it. */
   readonly afterFailure: "wait" | "follow";
   /**

@@ -21,6 +21,13 @@ export function reservationIdFrom(unique: string): string {
   return prefix + unique;
 }
 
+/** Of the stock's events, those about reservations of carts. */
+export function isOfCart({ topic, data }: BusEvent): boolean {
+  return (
+    topic !== "inventory" || String((data as { reservation_id?: string }).reservation_id).startsWith(prefix)
+  );
+}
+
 /** What the stock's and the orders' events mean to carts. `newId` names what may have to be asked for again. */
 export function commandsFrom(events: readonly BusEvent[], newId: () => string): CartCommand[] {
   return events.flatMap((event) => {

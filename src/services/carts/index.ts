@@ -1,7 +1,7 @@
 import { repeat } from "../../platform/repeat.ts";
 import { logMigrations, migrationsBeside, type Service } from "../../platform/service.ts";
 import { type CartOptions, type Carts, createCarts } from "./carts.ts";
-import { heardTopics } from "./consumers.ts";
+import { heardTopics, isOfCart } from "./consumers.ts";
 import { registerCartRoutes } from "./routes.ts";
 import { schema } from "./store.ts";
 import { verifyCarts } from "./verify.ts";
@@ -28,7 +28,13 @@ export function cartsService(options: CartOptions): CartsService {
   return {
     name: schema,
     carts,
-    subscription: { group: schema, topics: heardTopics, afterFailure: "wait", handle: carts.hear },
+    subscription: {
+      group: schema,
+      topics: heardTopics,
+      concerns: isOfCart,
+      afterFailure: "wait",
+      handle: carts.hear,
+    },
     start: () => sweeper.start(),
     async stop() {
       await sweeper.stop();

@@ -38,6 +38,11 @@ export const topics = {
  */
 const asides = new Set(["PaymentSucceeded", "ShipmentOpened"]);
 
+/** Holds that belong to no order are none of our business, and there may be thousands of them a second. */
+export function isOfOrder({ topic, data }: BusEvent): boolean {
+  return topic !== "inventory" || (data as { order_id?: string | null }).order_id != null;
+}
+
 /** What other services' events ask of the orders. */
 export function commandsFrom(events: readonly BusEvent[]): OrderCommand[] {
   return events.flatMap((event) => {

@@ -1,6 +1,6 @@
 import { repeat } from "../../platform/repeat.ts";
 import { logMigrations, migrationsBeside, type Service } from "../../platform/service.ts";
-import { topics } from "./consumers.ts";
+import { isOfOrder, topics } from "./consumers.ts";
 import { createOrders, type Orders, type OrdersOptions } from "./orders.ts";
 import { registerOrderRoutes } from "./routes.ts";
 import { schema } from "./store.ts";
@@ -36,6 +36,7 @@ export function ordersService(options: OrdersOptions): OrdersService {
     subscription: {
       group: schema,
       topics,
+      concerns: isOfOrder,
       afterFailure: "wait",
       handle: (tx, events) => orders.hear(tx, events),
     },

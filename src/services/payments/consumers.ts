@@ -8,6 +8,11 @@ export const topics = {
   inventory: ["InventoryReserved", "InventoryRetaken", "InventoryReleased"],
 } as const;
 
+/** Holds that belong to no order are none of our business, and there may be thousands of them a second. */
+export function isOfOrder({ topic, data }: BusEvent): boolean {
+  return topic !== "inventory" || (data as { order_id?: string | null }).order_id != null;
+}
+
 /** What the events of orders and their stock ask of their payments. */
 export function commandsFrom(events: readonly BusEvent[]): PaymentCommand[] {
   return events.flatMap((event) => {

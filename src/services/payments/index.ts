@@ -6,7 +6,7 @@ import {
   type Service,
   type ServiceOptions,
 } from "../../platform/service.ts";
-import { topics } from "./consumers.ts";
+import { isOfOrder, topics } from "./consumers.ts";
 import { createPayments, type PaymentSettings, type Payments, paymentTiming } from "./payments.ts";
 import { registerPaymentRoutes } from "./routes.ts";
 import { schema } from "./store.ts";
@@ -50,6 +50,7 @@ export function paymentsService(options: ServiceOptions & { settings: PaymentSet
     subscription: {
       group: schema,
       topics,
+      concerns: isOfOrder,
       afterFailure: "wait",
       handle: (tx, events) => payments.handle(tx, events),
     },

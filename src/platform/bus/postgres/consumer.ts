@@ -61,6 +61,8 @@ export class Consumer {
   private isOpen = false;
   /** The cursors stand where we think, as far as we know. */
   private isSure = false;
+  /** The cursors are to be moved behind what was passed over. */
+  private wantsSave = false;
   /** The events of the transaction that has failed. */
   private suspects: readonly BusEvent[] = [];
   /** PostgreSQL's id of the transaction that has the cursors. */
@@ -71,11 +73,11 @@ export class Consumer {
   private readonly stopping = new AbortController();
 
   constructor(subscription: Subscription, options: ConsumerOptions) {
-    const { group, topics } = subscription;
+    const { group, topics, concerns } = subscription;
     this.subscription = subscription;
     this.options = options;
     this.statements = groupStatements(group);
-    this.tails = Object.entries(topics).map(([topic, types]) => new Tail(topic, types));
+    this.tails = Object.entries(topics).map(([topic, types]) => new Tail(topic, types, concerns));
     this.topics = this.tails.map(({ topic }) => topic);
     this.parked = new ParkedEvents({
       ...options,
@@ -104,7 +106,12 @@ export class Consumer {
       const found = places.get(topic);
       return found?.position !== place.position || found.index !== place.index;
     };
-    if (this.tails.some(isMoved)) this.doubt();
+    if (this.tails.some(isMoved)) {
+      this.doubt();
+    } else if (this.tails.some(({ isAhead }) => isAhead)) {
+      this.wantsSave = true;
+      this.wake();
+    }
   }
 
   hasReached(topic: string, position: number): boolean {
@@ -122,6 +129,7 @@ export class Consumer {
       this.wanted = false;
       try {
         if (this.parked.isDue && (await this.parked.retry())) this.wanted = true;
+        this.skim();
         if (this.isBehind && (await this.pass()) && this.isBehind) this.wanted = true;
         this.failures = 0;
       } catch (error) {
@@ -134,7 +142,13 @@ export class Consumer {
 
   private get isBehind(): boolean {
     const { horizonOf } = this.options;
-    return !this.isSure || this.tails.some((tail) => tail.isBehind(horizonOf(tail.topic)));
+    return !this.isSure || this.wantsSave || this.tails.some((tail) => tail.isBehind(horizonOf(tail.topic)));
+  }
+
+  private skim(): void {
+    if (!this.isSure) return;
+    for (const tail of this.tails) tail.skim(this.options.recentOf(tail.topic));
+    this.options.onProgress();
   }
 
   // ---- one batch ---------------------------------------------------------------------------------------------------
@@ -142,6 +156,7 @@ export class Consumer {
   /** False when another process works for the group. */
   private async pass(): Promise<boolean> {
     const delivery: Delivery = { handled: [] };
+    this.wantsSave = false;
     try {
       await transact(this.options.pool, async (tx) => {
         const parkedKeys = await this.lockAndRead(tx);

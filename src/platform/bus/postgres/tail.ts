@@ -36,13 +36,14 @@ export class Tail {
   private readTo = 0;
   private entries: Entry[] = [];
   private readonly read: Statement;
-  private readonly types: ReadonlySet<string>;
+  private readonly isWanted: (event: BusEvent) => boolean;
   private readonly mention: RegExp;
   private limit = 20;
 
-  constructor(topic: string, types: readonly string[]) {
+  constructor(topic: string, types: readonly string[], concerns: (event: BusEvent) => boolean = () => true) {
     this.topic = topic;
-    this.types = new Set(types);
+    const named = new Set(types);
+    this.isWanted = (event) => named.has(event.type) && concerns(event);
     // Most rows of some logs hold nothing that is wanted: a look at the text spares parsing them.
     this.mention = new RegExp(`"type":"(?:${types.join("|")})"`);
     this.read = rowsBehind(topic);
@@ -59,6 +60,28 @@ export class Tail {
 
   isBehind(horizon: number): boolean {
     return this.entries.length > 0 || this.readTo < horizon;
+  }
+
+  /** Something was passed over that the cursor does not know of yet. */
+  get isAhead(): boolean {
+    return this.entries.length === 0 && this.readTo > this.place.position;
+  }
+
+  /**
+   * Passes over rows that hold nothing wanted, without a transaction: much of what is written concerns nobody here, and
+   * the cursor may follow later.
+   */
+  skim(recent: RecentRows | undefined): void {
+    if (this.entries.length > 0 || this.place.index > 0) return;
+    for (;;) {
+      const known = recent?.behind(this.readTo, this.limit);
+      if (known === undefined || known.rows.some((row) => this.holdsWanted(row))) return;
+      this.readTo = known.readTo;
+    }
+  }
+
+  private holdsWanted(row: BusRow): boolean {
+    return this.mention.test(row.events) && row.busEvents().some(this.isWanted);
   }
 
   /** Whether the cursor stands where we left it; if it was moved by somebody else, what was read ahead is void. */
@@ -105,10 +128,10 @@ export class Tail {
     const events = row.busEvents();
     const done = position === this.place.position + 1 ? this.place.index : 0;
     let last = events.length - 1;
-    while (last >= done && !this.types.has(events[last]!.type)) last--;
+    while (last >= done && !this.isWanted(events[last]!)) last--;
     for (let index = done; index <= last; index++) {
       const event = events[index]!;
-      if (this.types.has(event.type)) this.entries.push({ event, position, index, isLast: index === last });
+      if (this.isWanted(event)) this.entries.push({ event, position, index, isLast: index === last });
     }
   }
 
