@@ -240,8 +240,8 @@ export function describeBus(name: string, openBus: OpenBus): void {
         const last = await bench.write("teller", [told("nobody's"), told("nobody's")]);
         expect(await first.bus.reached("teller", last, patienceMs)).toBe(true);
         await first.end();
-        bench.process([listener({ concerns })]);
-        await bench.write("teller", [told("ours-4", { order_id: "o" })]);
+        const second = bench.process([listener({ concerns })]);
+        await bench.write("teller", [told("ours-4", { order_id: "o" })], second.pool);
         await bench.untilHeard([...ours, "ours-4"]);
       });
 

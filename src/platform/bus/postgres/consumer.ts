@@ -90,7 +90,8 @@ export class Consumer {
 
   wake(): void {
     this.wanted = true;
-    if (!this.stopping.signal.aborted) this.running ??= this.run();
+    // In a microtask: a run that finds nothing to wait for would be over before it is known to be running.
+    if (!this.stopping.signal.aborted) this.running ??= Promise.resolve().then(() => this.run());
   }
 
   /** Somebody else may have moved the cursors. */
