@@ -31,7 +31,6 @@ export function availability(say: (message: string) => void): Promise<Result> {
         p99_ms: read.p99_ms,
         baseline_rate: empty,
         ratio: round(read.rate / empty, 2),
-        oversold: 0,
       };
     });
   });

@@ -40,4 +40,4 @@ const result = await benchmark((message) => console.log(message), rest);
 for (const [key, value] of Object.entries(result)) console.log(`  ${key.padEnd(24)} ${value}`);
 if (json) console.log(JSON.stringify({ name, ...result }));
 // A figure that was bought with an oversold unit is worth nothing.
-if (result.oversold !== 0) process.exitCode = 1;
+if ((result.oversold ?? 0) !== 0) process.exitCode = 1;

@@ -5,7 +5,7 @@ export interface Result {
   readonly p99_ms: number;
   readonly baseline_rate: number;
   readonly ratio: number;
-  /** Units that were promised and are not there. */
-  readonly oversold: number;
-  readonly [more: string]: number | string;
+  /** Units that were promised and are not there; absent where nothing is sold. */
+  readonly oversold?: number;
+  readonly [more: string]: number | string | undefined;
 }

@@ -22,5 +22,5 @@ const countBacklog: Statement = {
   name: "payments_backlog",
   text: `select count(*) filter (where status = 'charging' and delayed_at is not null) as delayed,
                 count(*) filter (where status = 'refunding' and due_at < now() - interval '1 hour') as refunds_overdue
-         from payments.payments where next_try_at is not null`,
+         from payments.payments where next_try_at between '-infinity' and 'infinity'`,
 };

@@ -115,7 +115,7 @@ const lockDue: Statement = {
 const lockDelayed: Statement = {
   name: "payments_lock_delayed",
   text: `select ${list} from payments.payments
-         where next_try_at is not null and failures > 0 and gateway = $1
+         where next_try_at between '-infinity' and 'infinity' and failures > 0 and gateway = $1
          order by next_try_at limit $2 for update skip locked`,
 };
 const insertLease: Statement = {
