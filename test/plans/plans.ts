@@ -160,13 +160,18 @@ export interface Updates {
  * more; so whoever began before those went is waited for, in other databases of the server too.
  */
 export async function updatesBy(pool: Pool, table: string, work: () => Promise<unknown>): Promise<Updates> {
-  const { rows } = await pool.query<{ tx: string }>("select pg_current_xact_id()::text as tx");
-  const { tx } = rows[0]!;
-  await vi.waitFor(async () => expect(await isPast(pool, tx)).toBe(true), { timeout: 120_000, interval: 50 });
+  await untilPast(pool);
   const before = await updatesOf(pool, table);
   await work();
   const after = await updatesOf(pool, table);
   return { all: after.all - before.all, inPlace: after.inPlace - before.inPlace };
+}
+
+/** Old versions of rows can be cleared away once nobody sees them any more, on the whole server. */
+export async function untilPast(pool: Pool): Promise<void> {
+  const { rows } = await pool.query<{ tx: string }>("select pg_current_xact_id()::text as tx");
+  const { tx } = rows[0]!;
+  await vi.waitFor(async () => expect(await isPast(pool, tx)).toBe(true), { timeout: 120_000, interval: 50 });
 }
 
 async function updatesOf(pool: Pool, table: string): Promise<Updates> {
