@@ -43,7 +43,7 @@ describe("tokens of the simulated gateway", () => {
   it("tok_down waits, and ends with its hold: nothing was ever sent", async () => {
     const shop = await till();
     const id = await shop.due("tok_down");
-    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), { timeout: 5_000 });
+    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), { timeout: 20_000 });
     await shop.hear([expired(id)]);
     await shop.is(id, "failed");
     expect(await shop.payment(id)).toMatchObject({ code: "hold_expired" });
@@ -179,7 +179,7 @@ describe("many payments at once", () => {
         ]);
         return rows.length === 0;
       },
-      { timeout: 5_000 },
+      { timeout: 20_000 },
     );
   });
 });
@@ -208,7 +208,7 @@ describe("an outage of the gateway", () => {
     const ids = await Promise.all(Array.from({ length: 20 }, () => shop.due("tok_ok")));
     await vi.waitUntil(() => shop.service.payments.outside.state !== "closed", { timeout: 10_000 });
     shop.simulate({});
-    await vi.waitUntil(() => shop.service.payments.outside.state === "half_open", { timeout: 5_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "half_open", { timeout: 20_000 });
     await shop.is(await shop.due("tok_ok"), "succeeded");
     for (const id of ids) await shop.is(id, "succeeded");
   });
@@ -219,7 +219,7 @@ describe("an outage of the gateway", () => {
     await Promise.all(Array.from({ length: 30 }, () => shop.due("tok_ok")));
     await vi.waitUntil(() => shop.service.payments.outside.state === "open", { timeout: 10_000 });
     const id = await shop.due("tok_ok");
-    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), { timeout: 5_000 });
+    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), { timeout: 20_000 });
     expect(await shop.payment(id)).toMatchObject({ status: "charging", attempts: 0 });
     await shop.hear([expired(id)]);
     await shop.is(id, "failed");
@@ -238,7 +238,7 @@ describe("an outage of the gateway", () => {
     await shop.is(id, "succeeded");
     shop.simulate({ down: true });
     await shop.hear([orderCancelled(id)]);
-    await vi.waitUntil(async () => (await shop.payment(id))!.next_try_at !== null, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await shop.payment(id))!.next_try_at !== null, { timeout: 20_000 });
     shop.simulate({});
     await shop.is(id, "refunded");
   });
