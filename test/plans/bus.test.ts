@@ -1,13 +1,10 @@
 import { expect, it } from "vitest";
-import { retryLetter } from "../../src/platform/bus/postgres/dead-letters.ts";
+import { retryLetter } from "../../src/platform/bus/group/dead-letters.ts";
+import { groupStates, readCursors } from "../../src/platform/bus/group/state.ts";
+import { groupStatements } from "../../src/platform/bus/group/statements.ts";
+import { isHandled, lagOf } from "../../src/platform/bus/postgres/lag.ts";
 import { rowsBehind } from "../../src/platform/bus/postgres/log-row.ts";
-import {
-  consumerStates,
-  groupStates,
-  isHandled,
-  moveCursors,
-} from "../../src/platform/bus/postgres/state.ts";
-import { groupStatements } from "../../src/platform/bus/postgres/statements.ts";
+import { moveCursors } from "../../src/platform/bus/postgres/replay.ts";
 import { readLog, readLogAt } from "../../src/platform/log/read.ts";
 import type { Pool } from "../../src/platform/postgres/pool.ts";
 import type { Reader, Statement } from "../../src/platform/postgres/statement.ts";
@@ -43,8 +40,9 @@ const group = groupStatements("payments");
 
 inEachState(database, (isAnalyzed) => {
   it.each<[string, Statement, unknown[]]>([
-    ["locking the cursors", group.lock, [topics]],
-    ["moving the cursors", group.move, [topics, [1, 1], [0, 0]]],
+    ["locking the cursors", group.lock, [topics, [0, 0]]],
+    ["waiting for the cursors", group.await, [topics, [0, 0]]],
+    ["moving the cursors", group.move, [topics, [0, 0], [1, 1], [0, 0], [null, null]]],
     ["finding what is due", group.due, [100]],
     [
       "parking an event",
@@ -96,18 +94,20 @@ inEachState(database, (isAnalyzed) => {
     ["a letter, to try it again", (pool) => retryLetter(pool, serviceNames, "payments:10")],
     [
       "a replay from a position",
-      (pool) => moveCursors(pool, "fulfillment", { position: batches - 10 }, serviceNames),
+      (pool) => moveCursors(pool, "fulfillment", { position: batches - 10 }, () => true),
     ],
     [
       "a replay from a time",
-      (pool) => moveCursors(pool, "fulfillment", { time: new Date(Date.now() - 60_000) }, serviceNames),
+      (pool) => moveCursors(pool, "fulfillment", { time: new Date(Date.now() - 60_000) }, () => true),
     ],
   ])("%s: no large table is read from end to end", async (_what, ask) => {
     await expectNoScan(database.pool, askedOfPool(database.pool, ask));
   });
 
   it("the lag of the consumers is told without reading a log from end to end", async () => {
-    const states = askedOfPool(database.pool, (pool) => consumerStates(pool, serviceNames));
+    const states = askedOfPool(database.pool, async (pool) =>
+      lagOf(pool, await readCursors(pool, serviceNames)),
+    );
     await expectNoScan(database.pool, states, { small: ["payments.dead_letters"] });
   });
 });

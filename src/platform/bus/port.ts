@@ -28,7 +28,7 @@ export interface Subscription {
   /** The consumer group, named like the service and kept in its schema. Processes that share it share the work. */
   readonly group: string;
   /** Topic → the types of its events that are handled; all others are passed over. */
-  readonly topics: Readonly<Record<string, readonly string[]>>;
+  readonly topics: Readonly<Record<string, readonly string[] | "all">>;
   /** Which of these events matter to it; the others are passed over too. Absent: all of them do. */
   readonly concerns?: (event: BusEvent) => boolean;
   /** Whether later events of a key wait while an earlier one is tried again or set aside, or go on without it. */
@@ -45,7 +45,7 @@ export interface ConsumerState {
   readonly group: string;
   readonly topic: string;
   readonly position: number;
-  /** Batches of the log that are not yet handled. */
+  /** What is not yet handled: batches of a log, events that came through a broker. */
   readonly lag: number;
   /** How long the oldest of them has been waiting; 0 when there is none. */
   readonly lag_seconds: number;
@@ -88,11 +88,34 @@ export interface ReplayStart {
   readonly topic?: string;
 }
 
+export type BusKind = "postgres" | "kafka" | "rabbitmq";
+
+/** What a bus can do beyond what every bus does. */
+export interface BusAbilities {
+  /** Events arrive in the order of their topic, or at least in the order of their key. */
+  readonly orders: "topic" | "key";
+  /** Services may have databases of their own, and systems outside may listen and talk. */
+  readonly leavesTheDatabase: boolean;
+}
+
+/** The broker as this process sees it. */
+export interface BrokerState {
+  readonly isUp: boolean;
+  /** Since when it is as it is. */
+  readonly since: Date;
+  /** Why it is not up, in words for the operator. */
+  readonly reason?: string;
+}
+
 /**
  * Carries the services' logs to whoever follows them. What it delivers is durable, in order for each key, and handled
  * once in effect.
  */
 export interface Bus {
+  readonly kind: BusKind;
+  readonly abilities: BusAbilities;
+  /** Undefined where there is none. */
+  broker(): BrokerState | undefined;
   subscribe(subscription: Subscription): void;
   /** For those who read a topic by themselves: `onGrown` is called when there is more of it. Before `start`. */
   watch(topic: string, onGrown: () => void): void;

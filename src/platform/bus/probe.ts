@@ -1,9 +1,10 @@
-import type { Probe } from "../http/health.ts";
+import { Degraded, type Probe } from "../http/health.ts";
 import type { Bus, ConsumerState } from "./port.ts";
 
 /**
  * Up as long as it can be asked: a group that lags is told of, but another process could do no better. What it lags
- * behind in, topic by topic, is for `GET /v1/consumers` to say.
+ * behind in, topic by topic, is for `GET /v1/consumers` to say. Degraded while the broker is away: what is accepted
+ * meanwhile is kept in the logs, and goes out when it is back.
  */
 export function busProbe(bus: Bus): Probe {
   return {
@@ -15,7 +16,12 @@ export function busProbe(bus: Bus): Probe {
         name,
         summaryOf(consumers.filter((c) => c.group === name)),
       ]);
-      return { consumers: Object.fromEntries(summaries) };
+      const details = { consumers: Object.fromEntries(summaries) };
+      const broker = bus.broker();
+      if (broker === undefined) return details;
+      const { isUp, since, reason } = broker;
+      const state = { name: bus.kind, up: isUp, since, ...(reason === undefined ? {} : { reason }) };
+      return isUp ? { broker: state, ...details } : new Degraded({ broker: state, ...details });
     },
   };
 }
@@ -25,7 +31,7 @@ function summaryOf(states: readonly ConsumerState[]) {
     states.reduce((total, state) => total + Number(state[figure]), 0);
   const longest = Math.max(...states.map(({ lag_seconds }) => lag_seconds));
   return {
-    lag_batches: sum("lag"),
+    lag: sum("lag"),
     lag_seconds: Math.round(longest * 1_000) / 1_000,
     retrying_events: sum("retrying"),
     dead_events: sum("dead"),

@@ -76,7 +76,7 @@ describe("consumers", () => {
     ]);
     const health = await server.call("/health");
     expect(health.body.dependencies.bus.details.consumers).toEqual({
-      listener: { lag_batches: 0, lag_seconds: 0, retrying_events: 0, dead_events: 0 },
+      listener: { lag: 0, lag_seconds: 0, retrying_events: 0, dead_events: 0 },
     });
     const metrics = await registry.metrics();
     expect(metrics).toContain('kafka_consumer_lag_messages{group="listener",topic="teller"} 0');

@@ -121,13 +121,17 @@ interface Cursor {
   readonly position: number;
 }
 
-/** Groups of services that run in other processes count as well, so whoever keeps cursors here is asked. */
+/**
+ * Groups of services that run in other processes count as well, so whoever keeps cursors here is asked. Where a relay
+ * brings the log to a broker, the groups read there; then it counts itself, and who reads his own log.
+ */
 async function readCursors(database: Reader, topic: string): Promise<Cursor[]> {
   const groups = await database.read<{ group: string }>(groupsHere);
-  const cursors = await Promise.all(
-    groups.map(({ group }) => database.read<Cursor>(cursorOf(group), [group, topic])),
-  );
-  return cursors.flat();
+  const cursors = (
+    await Promise.all(groups.map(({ group }) => database.read<Cursor>(cursorOf(group), [group, topic])))
+  ).flat();
+  const isRelayed = cursors.some(({ group }) => group === "relay");
+  return isRelayed ? cursors.filter(({ group }) => group === "relay" || group === topic) : cursors;
 }
 
 async function unreadBy(
@@ -198,21 +202,22 @@ function deleteBase(schema: string): Statement {
 const groupsHere: Statement = {
   name: "log_groups_here",
   text: `select nspname as "group" from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-         where relname in ('cursors', 'log_base') and relkind = 'r'
+         where relname in ('cursors', 'dead_letters') and relkind = 'r'
          group by nspname having count(*) = 2 order by nspname`,
 };
 
 function cursorOf(group: string): Statement {
   return {
     name: `${group}_log_cursor_of`,
-    text: `select $1 as "group", position from ${group}.cursors where topic = $2`,
+    text: `select $1 as "group", min(position) as position from ${group}.cursors where topic = $2 having count(*) > 0`,
   };
 }
 
 function rewind(group: string): Statement {
   return {
     name: `${group}_log_rewind`,
-    text: `update ${group}.cursors set position = least(position, $2), index = 0 where topic = $1 and position < $3`,
+    text: `update ${group}.cursors set position = least(position, $2), index = 0, broker_offset = null
+           where topic = $1 and position < $3`,
   };
 }
 

@@ -3,7 +3,7 @@ import { busEventsOf } from "../../platform/bus/postgres/log-row.ts";
 import { readLog } from "../../platform/log/read.ts";
 import type { Reader } from "../../platform/postgres/statement.ts";
 
-type Topics = Readonly<Record<string, readonly string[]>>;
+type Topics = Readonly<Record<string, readonly string[] | "all">>;
 
 interface Queue {
   readonly topic: string;

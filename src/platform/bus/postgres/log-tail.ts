@@ -1,14 +1,14 @@
 import type { Reader, Statement } from "../../postgres/statement.ts";
+import type { Place, Tail, Wish } from "../group/tail.ts";
+import { start } from "../group/tail.ts";
 import type { BusEvent } from "../port.ts";
 import { type BusRow, busRow, type LogRow, rowsBehind } from "./log-row.ts";
 import type { RecentRows } from "./recent.ts";
 
-/** How far a group has come in a topic, as its cursor says. */
-export interface Place {
-  /** The last row of the log that is done. */
-  readonly position: number;
-  /** Events of the row right behind it that are done too. */
-  readonly index: number;
+/** How far the topic's log reaches, and what this process has of it. */
+export interface LogView {
+  horizon(): number;
+  recent(): RecentRows | undefined;
 }
 
 export interface Fetched {
@@ -29,23 +29,25 @@ interface Entry {
 const charactersAtOnce = 500_000;
 const rowsAtOnce = 500;
 
-/** What a group reads of one topic: read ahead, in order, and gone on with where the last batch has ended. */
-export class Tail {
+/** A topic as its log tells it. */
+export class LogTail implements Tail<Fetched> {
   readonly topic: string;
-  place: Place = { position: 0, index: 0 };
+  readonly partition = 0;
+  place: Place = start;
   private readTo = 0;
   private entries: Entry[] = [];
   private readonly read: Statement;
-  private readonly isWanted: (event: BusEvent) => boolean;
+  private readonly view: LogView;
+  private readonly wish: Wish;
   private readonly mention: RegExp;
   private limit = 20;
 
-  constructor(topic: string, types: readonly string[], concerns: (event: BusEvent) => boolean = () => true) {
+  constructor(topic: string, wish: Wish, view: LogView) {
     this.topic = topic;
-    const named = new Set(types);
-    this.isWanted = (event) => named.has(event.type) && concerns(event);
+    this.wish = wish;
+    this.view = view;
     // Most rows of some logs hold nothing that is wanted: a look at the text spares parsing them.
-    this.mention = new RegExp(`"type":"(?:${types.join("|")})"`);
+    this.mention = new RegExp(wish.types === undefined ? "" : `"type":"(?:${wish.types.join("|")})"`);
     this.read = rowsBehind(topic);
   }
 
@@ -58,33 +60,27 @@ export class Tail {
     return this.entries.length > 0 ? this.entries[0]!.position - 1 : this.readTo;
   }
 
-  isBehind(horizon: number): boolean {
-    return this.entries.length > 0 || this.readTo < horizon;
+  get isBehind(): boolean {
+    return this.entries.length > 0 || this.readTo < this.view.horizon();
   }
 
-  /** Something was passed over that the cursor does not know of yet. */
   get isAhead(): boolean {
     return this.entries.length === 0 && this.readTo > this.place.position;
   }
 
-  /**
-   * Passes over rows that hold nothing wanted, without a transaction: much of what is written concerns nobody here, and
-   * the cursor may follow later.
-   */
-  skim(recent: RecentRows | undefined): void {
+  skim(): void {
     if (this.entries.length > 0 || this.place.index > 0) return;
     for (;;) {
-      const known = recent?.behind(this.readTo, this.limit);
+      const known = this.view.recent()?.behind(this.readTo, this.limit);
       if (known === undefined || known.rows.some((row) => this.holdsWanted(row))) return;
       this.readTo = known.readTo;
     }
   }
 
   private holdsWanted(row: BusRow): boolean {
-    return this.mention.test(row.events) && row.busEvents().some(this.isWanted);
+    return this.mention.test(row.events) && row.busEvents().some(this.wish.isWanted);
   }
 
-  /** Whether the cursor stands where we left it; if it was moved by somebody else, what was read ahead is void. */
   resume(place: Place): boolean {
     if (place.position === this.place.position && place.index === this.place.index) return true;
     this.place = place;
@@ -94,14 +90,11 @@ export class Tail {
   }
 
   /** The next rows of the log, unless some that were read before still wait. */
-  async fetch(
-    database: Reader,
-    horizon: number,
-    recent: RecentRows | undefined,
-  ): Promise<Fetched | undefined> {
+  async fetch(database: Reader): Promise<Fetched | undefined> {
+    const horizon = this.view.horizon();
     if (this.entries.length > 0 || this.readTo >= horizon) return undefined;
     const { limit, topic } = this;
-    const known = recent?.behind(this.readTo, limit);
+    const known = this.view.recent()?.behind(this.readTo, limit);
     if (known !== undefined) return known;
     const rows = await database.read<LogRow>(this.read, [this.readTo, horizon, limit]);
     const readTo = rows.length < limit ? horizon : rows.at(-1)!.position;
@@ -128,10 +121,10 @@ export class Tail {
     const events = row.busEvents();
     const done = position === this.place.position + 1 ? this.place.index : 0;
     let last = events.length - 1;
-    while (last >= done && !this.isWanted(events[last]!)) last--;
+    while (last >= done && !this.wish.isWanted(events[last]!)) last--;
     for (let index = done; index <= last; index++) {
       const event = events[index]!;
-      if (this.isWanted(event)) this.entries.push({ event, position, index, isLast: index === last });
+      if (this.wish.isWanted(event)) this.entries.push({ event, position, index, isLast: index === last });
     }
   }
 
@@ -139,14 +132,17 @@ export class Tail {
     return this.entries.slice(0, count).map(({ event }) => event);
   }
 
-  /** Where the cursor stands once the next `count` events are done. */
   placeAfter(count: number): Place {
     if (count === this.entries.length) {
-      return this.readTo > this.place.position ? { position: this.readTo, index: 0 } : this.place;
+      return this.readTo > this.place.position
+        ? { position: this.readTo, index: 0, offset: null }
+        : this.place;
     }
     if (count === 0) return this.place;
     const { position, index, isLast } = this.entries[count - 1]!;
-    return isLast ? { position, index: 0 } : { position: position - 1, index: index + 1 };
+    return isLast
+      ? { position, index: 0, offset: null }
+      : { position: position - 1, index: index + 1, offset: null };
   }
 
   advance(count: number): void {

@@ -8,18 +8,20 @@ import type { AfterCommit, BusEvent, Subscription } from "../port.ts";
 import { describe, mayPass, runAfterCommit, share } from "./delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { ParkedEvents } from "./parked.ts";
-import type { RecentRows } from "./recent.ts";
 import { commitWithoutWaiting, type GroupStatements, groupStatements } from "./statements.ts";
 import { Suspicion } from "./suspicion.ts";
-import { type Place, Tail } from "./tail.ts";
+import { isSame, type Place, type Tail } from "./tail.ts";
 
 export interface ConsumerOptions {
   readonly pool: Pool;
   readonly logger: Logger;
   readonly tracer: Tracer;
   readonly metrics: BusMetrics;
-  readonly horizonOf: (topic: string) => number;
-  readonly recentOf: (topic: string) => RecentRows | undefined;
+  /**
+   * Whether the group's work is divided among its processes, each with partitions of its own: then they wait for each
+   * other where they meet. Otherwise whoever has the cursors does it all, and the others pass.
+   */
+  readonly divides: boolean;
   readonly onProgress: () => void;
   /** Pauses before an event that failed is tried again; after the last one it is given up on. */
   readonly retryDelaysMs: readonly number[];
@@ -27,10 +29,11 @@ export interface ConsumerOptions {
 
 interface CursorRow extends Place {
   readonly topic: string;
+  readonly partition: number;
   readonly tx: string;
 }
 
-/** Some of the next events, and how many of each topic they are. */
+/** Some of the next events, and how many of each tail they are. */
 interface Batch {
   readonly events: readonly BusEvent[];
   readonly counts: readonly number[];
@@ -54,7 +57,9 @@ export class Consumer {
   private readonly options: ConsumerOptions;
   private readonly statements: GroupStatements;
   readonly topics: readonly string[];
-  private readonly tails: Tail[];
+  /** Those of this run; what is added and taken meanwhile counts from the next one on. */
+  private inHand: readonly Tail[] = [];
+  private assigned: readonly Tail[] = [];
   private readonly parked: ParkedEvents;
   private readonly suspicion = new Suspicion();
   /** The cursors' rows are there. */
@@ -68,30 +73,46 @@ export class Consumer {
   /** PostgreSQL's id of the transaction that has the cursors. */
   private txId = "";
   private running: Promise<void> | undefined;
+  private isStarted = false;
   private wanted = false;
   private failures = 0;
   private readonly stopping = new AbortController();
 
   constructor(subscription: Subscription, options: ConsumerOptions) {
-    const { group, topics, concerns } = subscription;
+    const { group, topics } = subscription;
     this.subscription = subscription;
     this.options = options;
     this.statements = groupStatements(group);
-    this.tails = Object.entries(topics).map(([topic, types]) => new Tail(topic, types, concerns));
-    this.topics = this.tails.map(({ topic }) => topic);
+    this.topics = Object.keys(topics);
     this.parked = new ParkedEvents({
       ...options,
       subscription,
       statements: this.statements,
-      lock: async (tx) => (await this.lock(tx)).length > 0,
+      lock: (tx) => this.lockGroup(tx),
       onDue: () => this.wake(),
     });
+  }
+
+  get tails(): readonly Tail[] {
+    return this.assigned;
+  }
+
+  start(): void {
+    this.isStarted = true;
+    this.wake();
+  }
+
+  /** What there is to read from now on. */
+  assign(tails: readonly Tail[]): void {
+    this.assigned = tails;
+    this.wake();
   }
 
   wake(): void {
     this.wanted = true;
     // In a microtask: a run that finds nothing to wait for would be over before it is known to be running.
-    if (!this.stopping.signal.aborted) this.running ??= Promise.resolve().then(() => this.run());
+    if (this.isStarted && !this.stopping.signal.aborted)
+      this.running ??= Promise.resolve().then(() => this.run());
   }
 
   /** Somebody else may have moved the cursors. */
@@ -103,20 +124,12 @@ export class Consumer {
   /** What the database says: where the cursors stand, and when the next parked event is due. */
   compare(places: ReadonlyMap<string, Place>, dueInMs: number | null): void {
     if (dueInMs !== null) this.parked.expect(dueInMs);
-    const isMoved = ({ topic, place }: Tail) => {
-      const found = places.get(topic);
-      return found?.position !== place.position || found.index !== place.index;
-    };
-    if (this.tails.some(isMoved)) {
+    if (this.inHand.some((tail) => !isSame(places.get(nameOf(tail)), tail.place))) {
       this.doubt();
-    } else if (this.tails.some(({ isAhead }) => isAhead)) {
+    } else if (this.inHand.some(({ isAhead }) => isAhead)) {
       this.wantsSave = true;
       this.wake();
     }
-  }
-
-  hasReached(topic: string, position: number): boolean {
-    return this.tails.every((tail) => tail.topic !== topic || tail.doneTo >= position);
   }
 
   async stop(): Promise<void> {
@@ -128,6 +141,7 @@ export class Consumer {
   private async run(): Promise<void> {
     while (this.wanted && !this.stopping.signal.aborted) {
       this.wanted = false;
+      if (this.inHand !== this.assigned) this.take(this.assigned);
       try {
         if (this.parked.isDue && (await this.parked.retry())) this.wanted = true;
         this.skim();
@@ -141,14 +155,21 @@ export class Consumer {
     this.running = undefined;
   }
 
+  private take(tails: readonly Tail[]): void {
+    this.inHand = tails;
+    this.isOpen = false;
+    this.isSure = false;
+    this.suspicion.clear();
+  }
+
   private get isBehind(): boolean {
-    const { horizonOf } = this.options;
-    return !this.isSure || this.wantsSave || this.tails.some((tail) => tail.isBehind(horizonOf(tail.topic)));
+    if (this.inHand.length === 0) return false;
+    return !this.isSure || this.wantsSave || this.inHand.some(({ isBehind }) => isBehind);
   }
 
   private skim(): void {
     if (!this.isSure) return;
-    for (const tail of this.tails) tail.skim(this.options.recentOf(tail.topic));
+    for (const tail of this.inHand) tail.skim();
     this.options.onProgress();
   }
 
@@ -180,7 +201,7 @@ export class Consumer {
     const batch = this.choose(this.suspicion.limit ?? eventsAtOnce);
     delivery.batch = batch;
     this.move(tx, batch);
-    const [waiting, free] = partition(batch.events, ({ key }) => parkedKeys.has(key));
+    const [waiting, free] = split(batch.events, ({ key }) => parkedKeys.has(key));
     this.parked.putBehind(tx, waiting);
     if (free.length === 0) return;
     const condemned = this.suspicion.condemns(free);
@@ -193,7 +214,7 @@ export class Consumer {
 
   private conclude({ counts }: Batch, { handled, afterCommit }: Delivery): void {
     const { metrics, onProgress } = this.options;
-    for (const [i, tail] of this.tails.entries()) tail.advance(counts[i]!);
+    for (const [i, tail] of this.inHand.entries()) tail.advance(counts[i]!);
     this.suspicion.settled();
     metrics.handled(this.subscription.group, handled);
     runAfterCommit(afterCommit, this.options.logger);
@@ -210,52 +231,74 @@ export class Consumer {
     this.isSure = cursors.length > 0;
     if (!this.isSure) return undefined;
 
-    const places = new Map(cursors.map((cursor) => [cursor.topic, cursor]));
-    const resumed = this.tails.map((tail) => tail.resume(places.get(tail.topic)!));
+    const places = new Map(cursors.map((cursor) => [nameOf(cursor), cursor]));
+    const resumed = this.inHand.map((tail) => tail.resume(places.get(nameOf(tail))!));
     const isRight = fetched !== undefined && resumed.every(Boolean);
     if (!resumed.every(Boolean)) this.suspicion.clear();
     const rows = isRight ? fetched : await this.readOn(tx);
-    for (const [i, tail] of this.tails.entries()) tail.accept(rows[i]);
+    for (const [i, tail] of this.inHand.entries()) tail.accept(rows[i]);
     this.txId = cursors[0]!.tx;
     return new Set(parked.map(({ key }) => key));
   }
 
-  /** All of the cursors, or none: with some of them two processes would handle events of one key at once. */
+  /**
+   * The cursors of all our tails, or none: with some of them two processes would handle events of one key at once. Where
+   * the work is divided, somebody else may have ours only for as long as he needs to finish what he had begun.
+   */
   private async lock(tx: Transaction): Promise<CursorRow[]> {
-    if (!this.isOpen) tx.write(this.statements.open, [this.topics]);
-    const cursors = await tx.read<CursorRow>(this.statements.lock, [this.topics]);
-    this.isOpen = cursors.length === this.topics.length;
+    const { statements, options, inHand: tails } = this;
+    const keys = [tails.map(({ topic }) => topic), tails.map(({ partition }) => partition)];
+    if (!this.isOpen) this.open(tx, keys);
+    const cursors = await tx.read<CursorRow>(options.divides ? statements.await : statements.lock, keys);
+    this.isOpen = cursors.length === tails.length;
     return this.isOpen ? cursors : [];
   }
 
+  private open(tx: Transaction, keys: unknown[]): void {
+    tx.write(this.statements.open, keys);
+    if (this.options.divides) return;
+    tx.write(this.statements.unite, [this.topics]);
+    tx.write(this.statements.closeOthers, [this.topics]);
+  }
+
+  /** The right to the group's dead letters. False when another process has it. */
+  private async lockGroup(tx: Transaction): Promise<boolean> {
+    if (!this.options.divides) return (await this.lock(tx)).length > 0;
+    await tx.read(this.statements.awaitAll);
+    return true;
+  }
+
   private readOn(tx: Transaction) {
-    const { horizonOf, recentOf } = this.options;
-    const fetch = (tail: Tail) => tail.fetch(tx, horizonOf(tail.topic), recentOf(tail.topic));
-    return Promise.all(this.tails.map(fetch));
+    return Promise.all(this.inHand.map((tail) => tail.fetch(tx)));
   }
 
   private choose(limit: number): Batch {
     const counts = share(
-      this.tails.map(({ waiting }) => waiting),
+      this.inHand.map(({ waiting }) => waiting),
       limit,
     );
-    return { counts, events: this.tails.flatMap((tail, i) => tail.events(counts[i]!)) };
+    return { counts, events: this.inHand.flatMap((tail, i) => tail.events(counts[i]!)) };
   }
 
   private move(tx: Transaction, { events, counts }: Batch): void {
-    const places = this.tails.map((tail, i) => ({ topic: tail.topic, ...tail.placeAfter(counts[i]!) }));
-    const moved = places.filter(({ position, index }, i) => {
-      const { place } = this.tails[i]!;
-      return position !== place.position || index !== place.index;
-    });
+    const places = this.inHand.map((tail, i) => ({ tail, place: tail.placeAfter(counts[i]!) }));
+    const moved = places.filter(({ tail, place }) => !isSame(tail.place, place));
     if (events.length === 0) tx.write(commitWithoutWaiting, []);
     if (moved.length === 0) return;
-    const [{ topic, position, index }] = moved as [(typeof moved)[number]];
-    tx.proveBy(this.txId, this.statements.moved, [topic, position, index]);
+    const [first] = moved;
+    const { topic, partition } = first!.tail;
+    tx.proveBy(this.txId, this.statements.moved, [
+      topic,
+      partition,
+      first!.place.position,
+      first!.place.index,
+    ]);
     tx.write(this.statements.move, [
-      moved.map(({ topic }) => topic),
-      moved.map(({ position }) => position),
-      moved.map(({ index }) => index),
+      moved.map(({ tail }) => tail.topic),
+      moved.map(({ tail }) => tail.partition),
+      moved.map(({ place }) => place.position),
+      moved.map(({ place }) => place.index),
+      moved.map(({ place }) => place.offset),
     ]);
   }
 
@@ -287,7 +330,11 @@ export class Consumer {
   }
 }
 
-function partition<Item>(items: readonly Item[], test: (item: Item) => boolean): [Item[], Item[]] {
+export function nameOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}/${partition}`;
+}
+
+function split<Item>(items: readonly Item[], test: (item: Item) => boolean): [Item[], Item[]] {
   const [yes, no]: [Item[], Item[]] = [[], []];
   for (const item of items) (test(item) ? yes : no).push(item);
   return [yes, no];

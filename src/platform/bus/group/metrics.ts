@@ -39,9 +39,16 @@ export function createBusMetrics(
     });
   gauge(
     "kafka_consumer_lag_messages",
-    "Batches of a topic's log that a consumer group has not handled yet. The name holds for every bus, not for Kafka alone.",
+    "What a consumer group has not handled yet of a topic: batches of a log, or events that came through a broker. The " +
+      "name holds for every bus, not for Kafka alone. The group relay brings the logs to the broker.",
     ["group", "topic"],
     (metric, { group, topic, lag }) => metric.set({ group, topic }, Number(lag)),
+  );
+  gauge(
+    "bus_consumer_lag_seconds",
+    "How long the oldest event has been waiting that a consumer group has not handled yet; 0 when there is none.",
+    ["group", "topic"],
+    (metric, { group, topic, lag_seconds }) => metric.set({ group, topic }, lag_seconds),
   );
   gauge(
     "bus_dead_letters",

@@ -5,26 +5,45 @@ export type GroupStatements = ReturnType<typeof groupStatements>;
 
 export function groupStatements(group: string) {
   const statement = (name: string, text: string): Statement => ({ name: `${group}_bus_${name}`, text });
+  const select = `select topic, partition, position, index, broker_offset as "offset", pg_current_xact_id()::text as tx
+    from ${group}.cursors
+    where (topic, partition) in (select * from unnest($1::text[], $2::integer[])) order by topic, partition`;
   return {
+    /**
+     * Makes the cursors that are missing. Where a topic's events come in fewer or more partitions than before, or from a
+     * broker no more, we begin with the one that was furthest behind: who has handled an event knows it again.
+     */
     open: statement(
       "open",
-      `insert into ${group}.cursors (topic, position)
-       select topic, 0 from unnest($1::text[]) as topic order by topic on conflict do nothing`,
+      `insert into ${group}.cursors (topic, partition, position)
+       select topic, partition, coalesce((select min(position) from ${group}.cursors c where c.topic = n.topic), 0)
+       from unnest($1::text[], $2::integer[]) as n (topic, partition) order by 1, 2 on conflict do nothing`,
+    ),
+    unite: statement(
+      "unite",
+      `update ${group}.cursors c set position = whole.position, index = 0, broker_offset = null
+       from (select topic, min(position) as position from ${group}.cursors
+             where topic = any($1::text[]) group by topic having max(partition) > 0) as whole
+       where c.topic = whole.topic and c.partition = 0`,
+    ),
+    closeOthers: statement(
+      "close_others",
+      `delete from ${group}.cursors where topic = any($1::text[]) and partition > 0`,
     ),
     /** Another process that works for the group makes it come back with fewer rows. */
-    lock: statement(
-      "lock",
-      `select topic, position, index, pg_current_xact_id()::text as tx from ${group}.cursors
-       where topic = any($1::text[]) order by topic for update skip locked`,
-    ),
+    lock: statement("lock", `${select} for update skip locked`),
+    await: statement("await", `${select} for update`),
+    awaitAll: statement("await_all", `select from ${group}.cursors order by topic, partition for update`),
     move: statement(
       "move",
-      `update ${group}.cursors c set position = n.position, index = n.index
-       from unnest($1::text[], $2::bigint[], $3::integer[]) as n (topic, position, index) where c.topic = n.topic`,
+      `update ${group}.cursors c set position = n.position, index = n.index, broker_offset = n.broker_offset
+       from unnest($1::text[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint[])
+         as n (topic, partition, position, index, broker_offset)
+       where (c.topic, c.partition) = (n.topic, n.partition)`,
     ),
     moved: statement(
       "moved",
-      `select 1 from ${group}.cursors where topic = $1 and position = $2 and index = $3`,
+      `select 1 from ${group}.cursors where topic = $1 and partition = $2 and position = $3 and index = $4`,
     ),
     parkedKeys: statement(
       "parked_keys",

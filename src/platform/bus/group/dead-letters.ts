@@ -99,7 +99,7 @@ async function lockLetter(
 ): Promise<{ status: DeadLetter["status"]; key: string | null } | undefined> {
   const cursors: Statement = {
     name: `${group}_bus_lock_group`,
-    text: `select from ${group}.cursors order by topic for update`,
+    text: `select from ${group}.cursors order by topic, partition for update`,
   };
   const letter: Statement = {
     name: `${group}_bus_letter`,

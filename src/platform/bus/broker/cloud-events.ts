@@ -1,0 +1,89 @@
+import type { Attributes } from "./broker.ts";
+
+/** What stands before an attribute's name in a header: the bindings of CloudEvents to Kafka and to AMQP. */
+export type HeaderPrefix = "ce_" | "cloudEvents:";
+
+// AMQP 1.0 clients that may not use a colon write the underscore, and some Kafka clients know only the one of HTTP.
+const prefixes = ["ce_", "cloudEvents:", "cloudEvents_", "ce-"];
+
+/**
+ * Binary mode: every attribute as a header. `datacontenttype` is not among them, since each protocol has its own place
+ * for it; `traceparent` is there a second time under its plain name, where tracers look for it.
+ */
+export function binaryHeaders(attributes: Attributes, prefix: HeaderPrefix): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const name in attributes) {
+    if (name !== "datacontenttype") headers[prefix + name] = attributes[name]!;
+  }
+  if (attributes.traceparent !== undefined) headers.traceparent = attributes.traceparent;
+  return headers;
+}
+
+/** The attributes in the headers of a message in binary mode, in whichever binding's spelling. */
+export function attributesOf(headers: Readonly<Record<string, unknown>>): Attributes {
+  const attributes: Record<string, string> = {};
+  for (const header in headers) {
+    const name = attributeIn(header);
+    const value = name === undefined ? undefined : textOf(headers[header]);
+    if (value !== undefined) attributes[name!] = value;
+  }
+  const traceparent = attributes.traceparent ?? textOf(headers.traceparent);
+  return traceparent === undefined ? attributes : { ...attributes, traceparent };
+}
+
+/**
+ * A message from outside, in either mode. What says that it is in structured mode and is not, comes out with its body
+ * as it was and without the attributes that are asked of an event, for the reader to refuse.
+ */
+export function unfold(
+  contentType: string | undefined,
+  headers: Readonly<Record<string, unknown>>,
+  body: string,
+): { attributes: Attributes; body: string } {
+  if (contentType && /^application\/cloudevents\+json\s*(;|$)/i.test(contentType)) {
+    const event = parseObject(body);
+    if (event) return unfoldStructured(event);
+  }
+  const attributes = attributesOf(headers);
+  if (contentType === undefined) return { attributes, body };
+  return { attributes: { ...attributes, datacontenttype: contentType }, body };
+}
+
+function unfoldStructured(event: Record<string, unknown>): { attributes: Attributes; body: string } {
+  const { data, data_base64, ...rest } = event;
+  const attributes: Record<string, string> = {};
+  for (const name in rest) {
+    const value = textOf(rest[name]);
+    if (value !== undefined) attributes[name] = value;
+  }
+  if (typeof data_base64 === "string") {
+    return { attributes, body: Buffer.from(data_base64, "base64").toString() };
+  }
+  const isJson = /[/+]json\s*(;|$)/i.test(attributes.datacontenttype ?? "application/json");
+  if (typeof data === "string" && !isJson) return { attributes, body: data };
+  return { attributes, body: data === undefined ? "" : JSON.stringify(data) };
+}
+
+function attributeIn(header: string): string | undefined {
+  if (header.toLowerCase() === "content-type") return "datacontenttype";
+  const prefix = prefixes.find((candidate) => header.startsWith(candidate));
+  return prefix === undefined ? undefined : header.slice(prefix.length).toLowerCase();
+}
+
+function textOf(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") return `${value}`;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString();
+  if (value instanceof Date) return value.toISOString();
+  return undefined;
+}
+
+function parseObject(body: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
+    return value as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}

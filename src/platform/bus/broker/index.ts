@@ -1,0 +1,77 @@
+import { migrationsBeside } from "../../service.ts";
+import { type BusOptions, createBus, relayGroup } from "../bus.ts";
+import type { InboundTopic, PublicTopic } from "../channels.ts";
+import type { Bus } from "../port.ts";
+import type { Broker, Receiver } from "./broker.ts";
+import { BrokerCarrier } from "./carrier.ts";
+import { createBrokerMetrics } from "./metrics.ts";
+import { relaySubscription } from "./relay.ts";
+import { Topics } from "./topics.ts";
+
+export interface BrokerBusOptions extends BusOptions {
+  readonly broker: Broker;
+  /** Before the names of the services' topics. */
+  readonly prefix: string;
+}
+
+/** A bus that leaves the database: to services that have their own, and to systems outside. */
+export interface BrokerBus extends Bus {
+  /** Before `start`: what the world outside is told of this service's events. */
+  announce(service: string, topic: PublicTopic): void;
+  /** Before `start`: what the world outside tells us. */
+  accept(topic: InboundTopic): void;
+}
+
+export const relayMigrations = migrationsBeside(import.meta.url, relayGroup, "relay");
+
+/** The services' logs go to the broker by the relay, and come from there to the groups of all processes. */
+export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
+  const { broker, prefix, schemas, registry, pool, logger } = options;
+  const topics = new Topics(broker, prefix, schemas);
+  const metrics = createBrokerMetrics(registry, broker);
+  const publicTopics = new Map<string, PublicTopic[]>();
+  const inbound: InboundTopic[] = [];
+  const receivers: Receiver[] = [];
+  const about = {
+    kind: broker.name,
+    abilities: { orders: broker.assigns ? ("key" as const) : ("topic" as const), leavesTheDatabase: true },
+    broker: () => broker.state(),
+  };
+  const bus = createBus(
+    options,
+    about,
+    (parts) => new BrokerCarrier({ ...parts, broker, topics, pool, logger, metrics }),
+  );
+
+  return {
+    ...bus,
+
+    subscribe(subscription) {
+      for (const topic of Object.keys(subscription.topics)) topics.add(topics.nameOf(topic));
+      bus.subscribe(subscription);
+    },
+
+    announce(service, topic) {
+      publicTopics.set(service, [...(publicTopics.get(service) ?? []), topic]);
+      topics.add(topic.topic);
+    },
+
+    accept(topic) {
+      inbound.push(topic);
+    },
+
+    start() {
+      bus.subscribe(relaySubscription({ broker, topics, services: schemas, publicTopics, metrics }));
+      bus.start();
+      for (const { topic, receive } of inbound) {
+        receivers.push(broker.receive({ topic, group: topic, handle: receive }));
+      }
+    },
+
+    async stop() {
+      await Promise.all(receivers.map((receiver) => receiver.close()));
+      await bus.stop();
+      await broker.close();
+    },
+  };
+}
