@@ -1,9 +1,12 @@
-import type { Bus } from "./platform/bus/port.ts";
+import type { Broker } from "./platform/bus/broker/broker.ts";
+import { type BrokerBus, createBrokerBus, relayMigrations } from "./platform/bus/broker/index.ts";
+import type { Bus, BusKind } from "./platform/bus/port.ts";
 import { createPostgresBus } from "./platform/bus/postgres/index.ts";
 import { InfrastructureError } from "./platform/errors.ts";
 import { logKeeper } from "./platform/log/retention.ts";
+import type { MigrationSet } from "./platform/postgres/migrate.ts";
 import { createPool } from "./platform/postgres/pool.ts";
-import type { ServiceOptions } from "./platform/service.ts";
+import type { Service, ServiceOptions } from "./platform/service.ts";
 import { Retention, type ServiceName, serviceNames } from "./platform/settings.ts";
 import { createLogger, type Logger } from "./platform/telemetry/logger.ts";
 import { createRegistry, type Registry } from "./platform/telemetry/metrics.ts";
@@ -20,6 +23,12 @@ export interface EngineOptions {
   /** PostgreSQL 15 or newer. Each service has a schema of its own name there, created and kept up to date. */
   readonly databaseUrl: string;
   readonly services?: readonly ServiceName[];
+  /** Carries the events between the services. Absent: PostgreSQL does, and all services share one database. */
+  readonly broker?: Broker | undefined;
+  /** Services that are not wanted here have no tables in this database; with a broker that may be so. */
+  readonly isApart?: boolean;
+  /** Before the names of all topics of the broker. */
+  readonly topicPrefix?: string;
   /** Where a new SKU's stock record is opened. */
   readonly defaultStore?: string;
   readonly holdTtlSeconds?: number;
@@ -45,16 +54,21 @@ export interface EngineOptions {
   readonly tracer?: Tracer;
 }
 
-/** What the services keep in their database. */
-export const engineMigrations = [
-  ...catalogMigrations,
-  ...inventoryMigrations,
-  ...orderMigrations,
-  ...paymentMigrations,
-  ...fulfillmentMigrations,
-  ...cartMigrations,
-  ...storefrontMigrations,
-];
+const migrations: Readonly<Record<ServiceName, readonly MigrationSet[]>> = {
+  catalog: catalogMigrations,
+  inventory: inventoryMigrations,
+  orders: orderMigrations,
+  payments: paymentMigrations,
+  fulfillment: fulfillmentMigrations,
+  carts: cartMigrations,
+  storefront: storefrontMigrations,
+};
+
+/** What is kept in the database. Without a broker the services read each other's logs there, so all have to be there. */
+export function migrationsOf(bus: BusKind, services: readonly ServiceName[]): readonly MigrationSet[] {
+  if (bus === "postgres") return Object.values(migrations).flat();
+  return [...services.flatMap((name) => migrations[name]), relayMigrations];
+}
 
 // Each consumer group holds a connection while it works, and so does each road.
 const roadConnections = 16;
@@ -66,6 +80,9 @@ export function createEngine(options: EngineOptions) {
   const {
     databaseUrl,
     services: wanted = serviceNames,
+    broker,
+    isApart = broker !== undefined,
+    topicPrefix = "",
     retentionDays = new Retention(30),
     retentionForce = false,
     mailboxDepth = 20_000,
@@ -76,11 +93,17 @@ export function createEngine(options: EngineOptions) {
   // Readers have connections of their own: however many there are, the road never waits for one.
   const pool = createPool(databaseUrl, { max: roadConnections, name: "holdfast" });
   const reads = createPool(databaseUrl, { max: readConnections, name: "holdfast reads" });
-  const bus = createPostgresBus({ pool, url: databaseUrl, schemas: serviceNames, logger, tracer, registry });
+  /** Whose logs are in this database. */
+  const schemas = isApart ? wanted : serviceNames;
+  const busOptions = { pool, url: databaseUrl, schemas, logger, tracer, registry };
+  const outer =
+    broker === undefined ? undefined : createBrokerBus({ ...busOptions, broker, prefix: topicPrefix });
+  const bus: Bus = outer ?? createPostgresBus(busOptions);
   const common: ServiceOptions = { pool, reads, maxWaiting: mailboxDepth, registry, logger, tracer };
-  const parts = createParts(options, common, bus);
+  const parts = createParts(options, common, bus, outer, schemas);
   const services = wanted.map((name) => parts[name]());
   for (const { subscription } of services) if (subscription !== undefined) bus.subscribe(subscription);
+  if (outer !== undefined) openChannels(services, outer);
   // A log is kept by whoever runs its service.
   const keeper = logKeeper({
     pool,
@@ -98,6 +121,7 @@ export function createEngine(options: EngineOptions) {
     pool,
     bus,
     services,
+    schemas,
     /** Those of the services that run here, by name. */
     parts: Object.fromEntries(services.map((service) => [service.name, service])) as Parts,
     start() {
@@ -122,8 +146,22 @@ export function createEngine(options: EngineOptions) {
 
 type Parts = { readonly [Name in ServiceName]?: ReturnType<ReturnType<typeof createParts>[Name]> };
 
+/** What the services tell the world outside, and hear from it. */
+function openChannels(services: readonly Service[], bus: BrokerBus): void {
+  for (const { name, publishes, receives } of services) {
+    if (publishes !== undefined) bus.announce(name, publishes);
+    if (receives !== undefined) bus.accept(receives);
+  }
+}
+
 /** How each service is made, should it be wanted here. */
-function createParts(options: EngineOptions, common: ServiceOptions, bus: Bus) {
+function createParts(
+  options: EngineOptions,
+  common: ServiceOptions,
+  bus: Bus,
+  outer: BrokerBus | undefined,
+  schemas: readonly ServiceName[],
+) {
   const {
     defaultStore = "main",
     holdTtlSeconds = 900,
@@ -167,10 +205,11 @@ function createParts(options: EngineOptions, common: ServiceOptions, bus: Bus) {
       storefrontService({
         ...common,
         settings: { max_streams: maxStreams },
-        onAppended(listener) {
-          bus.watch("inventory", () => listener(["inventory"]));
-          return () => {};
-        },
+        // Where the inventory keeps its log elsewhere, there is a copy of our own.
+        ...(schemas.includes("inventory") || outer === undefined
+          ? { follows: "inventory" }
+          : { follows: "storefront", copyAgeMs: () => outer.ageMs("storefront", "inventory") }),
+        watch: (topic, onGrown) => bus.watch(topic, onGrown),
       }),
   };
 }

@@ -1,13 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { createEngine, type EngineOptions, engineMigrations } from "./engine.ts";
+import { createEngine, type EngineOptions, migrationsOf } from "./engine.ts";
 import { checker } from "./input.ts";
 import { rehearse } from "./platform/batch/rehearsal.ts";
+import { type BrokerSettings, openBroker } from "./platform/bus/open.ts";
 import type { Bus } from "./platform/bus/port.ts";
 import { migrate } from "./platform/postgres/migrate.ts";
 import { untilReachable } from "./platform/postgres/reachable.ts";
 import type { Service } from "./platform/service.ts";
-import type { ServiceName } from "./platform/settings.ts";
+import { type ServiceName, serviceNames } from "./platform/settings.ts";
 import { createLogger } from "./platform/telemetry/logger.ts";
+import { createRegistry } from "./platform/telemetry/metrics.ts";
 import { type ProductContent, ProductId, PutProductBody } from "./services/catalog/contract.ts";
 import { type CatalogReply, handleCatalog } from "./services/catalog/handle.ts";
 import {
@@ -33,7 +35,7 @@ import {
 } from "./services/orders/contract.ts";
 import { hasEnded } from "./services/orders/order.ts";
 
-export type HoldfastOptions = EngineOptions;
+export type HoldfastOptions = Omit<EngineOptions, "broker" | "isApart"> & BrokerSettings;
 
 export type ReservationReply = InventoryReply<"ReserveStock">;
 
@@ -72,6 +74,8 @@ export interface Holdfast {
   readonly rehearsal: Rehearsal;
   /** The services that run here; the server puts HTTP before them. */
   readonly services: readonly Service[];
+  /** Whose logs are in this database, whether they run here or not. */
+  readonly schemas: readonly ServiceName[];
   /** What joins them: lag, replay, dead letters. */
   readonly bus: Bus;
   /** Answers what was accepted, then lets go of the database. */
@@ -95,12 +99,13 @@ export type ProductInput = Omit<ProductContent, "skus"> & {
 };
 
 export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast> {
-  const { databaseUrl, logger = createLogger("warn") } = options;
+  const { databaseUrl, logger = createLogger("warn"), registry = createRegistry() } = options;
   await untilReachable(databaseUrl, (message) => logger.warn(message));
-  await migrate(databaseUrl, engineMigrations);
+  await migrate(databaseUrl, migrationsOf(options.bus ?? "postgres", options.services ?? serviceNames));
 
-  const engine = createEngine({ ...options, logger });
-  const { pool, parts, bus, services } = engine;
+  const broker = await openBroker(options, { logger, registry });
+  const engine = createEngine({ ...options, broker, logger, registry });
+  const { pool, parts, bus, services, schemas } = engine;
   engine.start();
 
   const inventory = () => running(parts.inventory, "inventory").inventory;
@@ -109,6 +114,7 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
 
   return {
     services,
+    schemas,
     bus,
     async putProduct(id, content) {
       return catalog().put(checkProductId(id), checkProduct(withPolicies(content)));

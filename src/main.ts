@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import { lastUnitSku, loadDemo } from "./demo.ts";
-import { engineMigrations } from "./engine.ts";
+import { migrationsOf } from "./engine.ts";
 import { type Greeting, greet, greetShortly, urlOf } from "./greeting.ts";
 import { createHoldfast, type Holdfast } from "./holdfast.ts";
 import { busProbe } from "./platform/bus/probe.ts";
@@ -19,7 +19,7 @@ import { registerEventRoutes } from "./platform/log/routes.ts";
 import { claimDatabase } from "./platform/postgres/claim.ts";
 import { startEmbeddedPostgres } from "./platform/postgres/embedded/index.ts";
 import { codeOf } from "./platform/postgres/errors.ts";
-import { migrate } from "./platform/postgres/migrate.ts";
+import { type MigrationSet, migrate } from "./platform/postgres/migrate.ts";
 import { createPool, type Pool } from "./platform/postgres/pool.ts";
 import { type Reader, readerOf } from "./platform/postgres/statement.ts";
 import { serviceNames } from "./platform/settings.ts";
@@ -32,7 +32,10 @@ export const version: string = JSON.parse(
   readFileSync(new URL("../package.json", import.meta.url), "utf8"),
 ).version;
 
-export const allMigrations = [...engineMigrations, apiKeyMigrations];
+/** What the server keeps in its database. */
+export function migrationsFor({ bus, services }: Pick<Config, "bus" | "services">): readonly MigrationSet[] {
+  return [...migrationsOf(bus, services), apiKeyMigrations];
+}
 
 /** Runs the server until the process is told to stop. */
 export async function runServer(config: Config): Promise<never> {
@@ -110,10 +113,9 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   }
 }
 
-function registerRoutes(app: HttpServer, { services, bus }: Holdfast, database: Reader): void {
+function registerRoutes(app: HttpServer, { services, schemas, bus }: Holdfast, database: Reader): void {
   for (const service of services) service.registerRoutes(app);
-  // All logs are in this database, whichever process writes them.
-  registerEventRoutes(app, database, serviceNames);
+  registerEventRoutes(app, database, schemas);
   registerBusRoutes(app, bus);
 }
 

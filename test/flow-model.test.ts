@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { engineMigrations } from "../src/engine.ts";
+import { migrationsOf } from "../src/engine.ts";
 import { migrate } from "../src/platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../src/platform/postgres/pool.ts";
+import { serviceNames } from "../src/platform/settings.ts";
 import { useTestDatabase } from "../src/testing/database.ts";
 import { installClock } from "../src/testing/flow/clock.ts";
 import { comeToAnEnd } from "../src/testing/flow/end.ts";
@@ -19,7 +20,7 @@ const database = useTestDatabase();
 let pool: Pool;
 
 beforeAll(async () => {
-  await migrate(database.url, engineMigrations);
+  await migrate(database.url, migrationsOf("postgres", serviceNames));
   const first = createPool(database.url, { max: 1, name: "test" });
   await installClock(first);
   await first.end();

@@ -1,10 +1,11 @@
 import { Command } from "commander";
 import { createEngine } from "../engine.ts";
-import { createPool } from "../platform/postgres/pool.ts";
+import { createPool, type Pool } from "../platform/postgres/pool.ts";
 import { untilReachable } from "../platform/postgres/reachable.ts";
 import { onSnapshot } from "../platform/postgres/snapshot.ts";
 import type { Reader } from "../platform/postgres/statement.ts";
 import type { Finding } from "../platform/service.ts";
+import { type ServiceName, serviceNames } from "../platform/settings.ts";
 import { withDatabase } from "./database.ts";
 import { note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
@@ -26,11 +27,14 @@ export function verifyCommand(): Command {
     });
 }
 
-/** All services look at the same moment. */
+/** All services look at the same moment. Those that have their tables elsewhere are looked at there. */
 export async function verifyDatabase(databaseUrl: string): Promise<Finding[]> {
   await untilReachable(databaseUrl, note);
-  const { services, disconnect } = createEngine({ databaseUrl });
   const pool = createPool(databaseUrl, { max: 1, name: "holdfast verify" });
+  const present = await servicesIn(pool);
+  const isApart = present.length < serviceNames.length;
+  if (isApart) note(`Only these services keep their tables in this database: ${present.join(", ")}.`);
+  const { services, disconnect } = createEngine({ databaseUrl, services: present, isApart });
   const progress = showProgress();
   try {
     return await onSnapshot(pool, async (database) => {
@@ -42,6 +46,14 @@ export async function verifyDatabase(databaseUrl: string): Promise<Finding[]> {
     progress.clear();
     await Promise.all([pool.end(), disconnect()]);
   }
+}
+
+async function servicesIn(pool: Pool): Promise<ServiceName[]> {
+  const { rows } = await pool.query(
+    "select nspname from pg_namespace where to_regclass(nspname || '.log') is not null",
+  );
+  const schemas = new Set(rows.map(({ nspname }) => nspname));
+  return serviceNames.filter((name) => schemas.has(name));
 }
 
 async function commitsAreDurable(database: Reader): Promise<Finding> {

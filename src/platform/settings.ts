@@ -51,7 +51,51 @@ export const settings = {
   services: setting(
     listOf(...serviceNames),
     [...serviceNames],
-    "Services that this process runs; the others run in other processes on the same database.",
+    "Services that this process runs. The others run in other processes: on the same database, or with a broker on any.",
+  ),
+  bus: setting(
+    oneOf("postgres", "kafka", "rabbitmq"),
+    "postgres",
+    "What carries events between the services. With a broker, services can have databases of their own.",
+  ),
+  kafkaBrokers: optional(
+    addresses(),
+    "Kafka's brokers to begin with, such as `kafka-1:9092,kafka-2:9092`; needed with the bus kafka.",
+  ),
+  kafkaPartitions: setting(
+    integer(1, 1_000),
+    6,
+    "Partitions of a topic that is made: as many processes of a service can work side by side.",
+  ),
+  kafkaSsl: setting(flag(), false, "Speak TLS with Kafka."),
+  brokerCaFile: optional(
+    text("a path"),
+    "Certificate authorities to trust, as PEM, where Kafka or RabbitMQ speak TLS. Absent: the system's.",
+  ),
+  kafkaSaslMechanism: optional(
+    oneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "How to log in to Kafka. Absent: not at all.",
+  ),
+  kafkaSaslUsername: optional(text("a name"), "Who logs in to Kafka."),
+  kafkaSaslPassword: secret(text("a password"), "The password of who logs in to Kafka."),
+  rabbitmqUrl: secret(
+    z.url({ protocol: /^amqps?$/ }).describe("a URL such as amqp://user:password@host:5672"),
+    "RabbitMQ to use; needed with the bus rabbitmq.",
+  ),
+  topicPrefix: setting(
+    z
+      .string()
+      .trim()
+      .max(100)
+      .regex(/^[A-Za-z0-9._-]*$/)
+      .describe("up to 100 of A-Z a-z 0-9 . _ -"),
+    "",
+    "Before the names of all topics and consumer groups, so that several shops can share a broker.",
+  ),
+  brokerRetentionDays: setting(
+    integer(1, 3_650),
+    7,
+    "Days that the broker keeps the events of a topic that is made.",
   ),
   defaultStore: setting(
     text("1 to 128 characters", 128),
@@ -213,6 +257,14 @@ function integer(min: number, max: number) {
     .union([z.number(), digits])
     .pipe(z.int().min(min).max(max))
     .describe(`a whole number from ${min} to ${max}`);
+}
+
+function addresses() {
+  const words = z.string().transform((list) => list.split(",").map((word) => word.trim()));
+  return z
+    .union([words, z.array(z.string())])
+    .pipe(z.array(z.string().regex(/^[^\s:,]+:\d{1,5}$/)).min(1))
+    .describe("addresses such as host:9092,host:9093");
 }
 
 function flag() {

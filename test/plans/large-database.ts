@@ -1,8 +1,9 @@
 import type { PoolClient } from "pg";
 import { afterAll, beforeAll, describe, vi } from "vitest";
-import { engineMigrations } from "../../src/engine.ts";
+import { migrationsOf } from "../../src/engine.ts";
 import { migrate } from "../../src/platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../../src/platform/postgres/pool.ts";
+import { serviceNames } from "../../src/platform/settings.ts";
 import { useTestDatabase } from "../../src/testing/database.ts";
 
 export interface LargeDatabase {
@@ -15,7 +16,7 @@ export function useLargeDatabase(content: readonly string[]): LargeDatabase {
   const database = useTestDatabase();
   let pool: Pool;
   beforeAll(async () => {
-    await migrate(database.url, engineMigrations);
+    await migrate(database.url, migrationsOf("postgres", serviceNames));
     pool = createPool(database.url, { max: 1, name: "test" });
     const client = await pool.connect();
     try {

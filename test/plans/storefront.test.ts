@@ -31,7 +31,7 @@ inEachState(database, () => {
     async (position) => {
       await expectNoScan(
         database.pool,
-        asked(database.pool, (reader) => store.lookBehind(reader, position)),
+        asked(database.pool, (reader) => store.lookBehind(reader, "inventory", position)),
       );
     },
   );
@@ -61,9 +61,9 @@ it("availability is updated in place: no index is written when quantities change
 
 /** As the service saves what has changed. */
 const saveBatch: Parameters<typeof handled<AvailabilityRow, void>>[1] = async (tx, rows) => {
-  const cursor = await store.lockCursor(tx);
+  const cursor = await store.lockCursor(tx, "inventory");
   store.saveRows(tx, rows);
-  store.moveCursor(tx, cursor + 1);
+  store.moveCursor(tx, "inventory", cursor + 1);
   return [];
 };
 

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { parse } from "node:path";
 import pg from "pg";
-import { allMigrations } from "../../main.ts";
+import { migrationsFor } from "../../main.ts";
 import type { Config } from "../../platform/config.ts";
 import { InfrastructureError } from "../../platform/errors.ts";
 import { countActiveKeys } from "../../platform/http/api-keys.ts";
@@ -9,8 +9,8 @@ import { assertMayListen } from "../../platform/http/auth.ts";
 import { codeOf } from "../../platform/postgres/errors.ts";
 import { type Check, doubtful, failed, fine } from "./check.ts";
 
-/** What one server process takes at most: see the pools of the engine and of the server. */
-const connectionsPerServer = 16;
+/** What one server process takes at most: see the pools of the engine, of the bus and of the server. */
+const connectionsPerServer = 28;
 
 export async function checkDatabase(url: string, config: Config): Promise<Check[]> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
@@ -26,7 +26,7 @@ export async function checkDatabase(url: string, config: Config): Promise<Check[
     return [
       await checkVersion(client),
       await checkDurability(client),
-      await checkMigrations(client),
+      await checkMigrations(client, config),
       await checkConnections(client),
       await checkClock(client),
       await checkKeys(client, config),
@@ -53,9 +53,9 @@ async function checkDurability(client: pg.Client): Promise<Check> {
   return failed(`${off.join(", ")}: off.`, advice);
 }
 
-async function checkMigrations(client: pg.Client): Promise<Check> {
+async function checkMigrations(client: pg.Client, config: Config): Promise<Check> {
   let missing = 0;
-  for (const { schema, name, directory } of allMigrations) {
+  for (const { schema, name, directory } of migrationsFor(config)) {
     const files = (await readdir(directory)).map((file) => parse(file).name);
     const applied = await namesIn(client, `${schema}.migrations_${name}`);
     missing += files.filter((file) => !applied.includes(file)).length;

@@ -7,7 +7,15 @@ import type { Logger } from "../../platform/telemetry/logger.ts";
 import { type Availability, rowOf, type Sellable } from "./availability.ts";
 import { statementsOf } from "./consumers.ts";
 import type { StorefrontMetrics } from "./metrics.ts";
-import { lockCursor, lookBehind, moveCursor, readCursor, readRows, saveRows, topic } from "./store.ts";
+import {
+  type Followed,
+  lockCursor,
+  lookBehind,
+  moveCursor,
+  readCursor,
+  readRows,
+  saveRows,
+} from "./store.ts";
 
 export interface LogTailOptions {
   readonly pool: Pool;
@@ -15,7 +23,14 @@ export interface LogTailOptions {
   readonly availability: Availability;
   readonly metrics: StorefrontMetrics;
   readonly logger: Logger;
-  readonly onAppended: (listener: (topics: string[]) => void) => () => void;
+  readonly follows: Followed;
+  /** Calls `onGrown` when there is more of the log. */
+  readonly watch: (topic: Followed, onGrown: () => void) => void;
+  /**
+   * How long ago, at most, everything was in our copy that the inventory had written: undefined while that cannot be
+   * told. Absent where the log itself is followed.
+   */
+  readonly copyAgeMs?: (() => Promise<number | undefined>) | undefined;
   readonly onChange: (records: Iterable<Sellable>) => void;
 }
 
@@ -32,7 +47,6 @@ export class LogTail {
   private readonly options: LogTailOptions;
   private readonly saver = repeat(saveEveryMs, () => this.trySave());
   private readonly waiting = new Set<() => void>();
-  private unsubscribe: (() => void) | undefined;
   private running: Promise<void> | undefined;
   private wake: () => void = () => {};
   private isWoken = false;
@@ -68,16 +82,13 @@ export class LogTail {
   }
 
   start(): void {
-    this.unsubscribe = this.options.onAppended((topics) => {
-      if (topics.includes(topic)) this.look();
-    });
+    this.options.watch(this.options.follows, () => this.look());
     this.running = this.run();
     this.saver.start();
   }
 
   async stop(): Promise<void> {
     this.isStopped = true;
-    this.unsubscribe?.();
     this.look();
     await Promise.all([this.running, this.saver.stop()]);
     await this.trySave();
@@ -148,7 +159,7 @@ export class LogTail {
    */
   private async load(): Promise<void> {
     const { database, availability, logger } = this.options;
-    const cursor = await readCursor(database);
+    const cursor = await readCursor(database, this.options.follows);
     for await (const rows of readRows(database)) {
       for (const row of rows) availability.load(row);
       if (this.isStopped) return;
@@ -162,11 +173,11 @@ export class LogTail {
 
   /** True when there may be more. */
   private async step(): Promise<boolean> {
-    const { database } = this.options;
+    const { database, follows, copyAgeMs } = this.options;
     // A save that ends meanwhile moves the cursor on; what stood before was known before.
     const known = this.savedCursor;
     const askedAt = performance.now();
-    const { now, has_more, cursor } = await lookBehind(database, this.cursor);
+    const { now, has_more, cursor } = await lookBehind(database, follows, this.cursor);
     const saved = cursor ?? 0;
     if (saved < known) {
       this.readAgainFrom(saved);
@@ -174,15 +185,18 @@ export class LogTail {
     }
     this.savedCursor = Math.max(this.savedCursor, saved);
     if (!has_more) {
-      this.followedTo(now.getTime(), askedAt);
+      const ageMs = copyAgeMs === undefined ? 0 : await copyAgeMs();
+      if (ageMs !== undefined) this.followedTo(now.getTime() - ageMs, askedAt - ageMs);
       this.ready();
       return false;
     }
-    const batches = await readLog(database, topic, this.cursor, batchesAtOnce);
+    const batches = await readLog(database, follows, this.cursor, batchesAtOnce);
     for (const batch of batches) this.apply(batch, now.getTime() - askedAt);
     const last = batches.at(-1);
     if (last !== undefined) {
-      this.followedTo(last.at.getTime(), askedAt - (now.getTime() - last.at.getTime()));
+      // When something came into a copy says nothing about when it was written.
+      if (copyAgeMs === undefined)
+        this.followedTo(last.at.getTime(), askedAt - (now.getTime() - last.at.getTime()));
       for (const tell of this.waiting) tell();
     }
     this.tellProgress();
@@ -201,7 +215,7 @@ export class LogTail {
     if (position <= this.highest) return;
     this.highest = position;
     // What is read at a start says nothing about how fast we follow.
-    if (this.isReady && changed.size > 0) {
+    if (this.isReady && changed.size > 0 && this.options.copyAgeMs === undefined) {
       metrics.synced(Math.max(0, performance.now() + clockAhead - at.getTime()) / 1_000);
     }
   }
@@ -256,11 +270,11 @@ export class LogTail {
     for (let from = 0; ; from += rowsPerTransaction) {
       const isLast = from + rowsPerTransaction >= records.length;
       const saved = await transact(this.options.pool, async (tx) => {
-        const cursor = await lockCursor(tx);
+        const cursor = await lockCursor(tx, this.options.follows);
         if (cursor < this.savedCursor) return undefined;
         saveRows(tx, records.slice(from, from + rowsPerTransaction).map(rowOf));
         if (!isLast || cursor >= upTo) return cursor;
-        moveCursor(tx, upTo);
+        moveCursor(tx, this.options.follows, upTo);
         return upTo;
       });
       if (saved === undefined) {

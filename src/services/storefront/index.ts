@@ -1,9 +1,11 @@
+import { logWriter } from "../../platform/log/append.ts";
 import {
   logMigrations,
   migrationsBeside,
   type Service,
   type ServiceOptions,
 } from "../../platform/service.ts";
+import { copyInventory } from "./copy.ts";
 import { registerStorefrontRoutes } from "./routes.ts";
 import { schema } from "./store.ts";
 import { Storefront, type StorefrontOptions } from "./storefront.ts";
@@ -19,18 +21,22 @@ export const storefrontMigrations = [
   migrationsBeside(import.meta.url, schema, schema),
 ];
 
-/** It is no subscription, since that shares the work among processes: here each process needs all of it. */
+/**
+ * Following the log is no subscription, since that shares the work among processes: here each process needs all of it.
+ * Where the log is elsewhere, one process brings it here, into a log of our own, and each follows that.
+ */
 export function storefrontService(
-  options: ServiceOptions & Pick<StorefrontOptions, "settings" | "onAppended">,
+  options: ServiceOptions & Pick<StorefrontOptions, "settings" | "follows" | "watch" | "copyAgeMs">,
 ): StorefrontService {
   const storefront = new Storefront(options);
   return {
     name: schema,
     storefront,
+    ...(options.follows === schema ? { subscription: copyInventory(logWriter(schema), (at) => storefront.synced(at)) } : {}),
     probes: [{ name: schema, check: async () => storefront.health() }],
     start: () => storefront.start(),
     stop: () => storefront.stop(),
     registerRoutes: (app) => registerStorefrontRoutes(app, storefront),
-    verify: verifyStorefront,
+    verify: (database, onProgress) => verifyStorefront(database, options.follows, onProgress),
   };
 }

@@ -57,11 +57,9 @@ function open(figures = registry): StorefrontService {
     logger: createLogger("silent"),
     tracer: untraced,
     settings: { max_streams: maxStreams },
-    onAppended(listener) {
-      wake = () => listener(["inventory"]);
-      return () => {
-        wake = () => {};
-      };
+    follows: "inventory",
+    watch(_topic, onGrown) {
+      wake = onGrown;
     },
   });
 }

@@ -3,11 +3,13 @@ import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { AvailabilityRow } from "./contract.ts";
 
 export const schema = "storefront";
-export const topic = "inventory";
+
+/** The log that is followed: the inventory's, or our own copy of what a broker has brought of it. */
+export type Followed = "inventory" | "storefront";
 
 const rowsAtOnce = 10_000;
 
-export async function readCursor(database: Reader): Promise<number> {
+export async function readCursor(database: Reader, topic: Followed): Promise<number> {
   const [cursor] = await database.read<{ position: number }>(cursorOf, [topic]);
   return cursor?.position ?? 0;
 }
@@ -28,7 +30,7 @@ export async function* readRows(database: Reader): AsyncGenerator<AvailabilityRo
 }
 
 /** Whoever saves locks the cursor first, so of several processes one saves at a time. */
-export async function lockCursor(tx: Transaction): Promise<number> {
+export async function lockCursor(tx: Transaction, topic: Followed): Promise<number> {
   tx.write(openCursor, [topic]);
   const [cursor] = await tx.read<{ position: number }>(cursorForUpdate, [topic]);
   return cursor!.position;
@@ -48,7 +50,7 @@ export function saveRows(tx: Transaction, rows: readonly AvailabilityRow[]): voi
   ]);
 }
 
-export function moveCursor(tx: Transaction, position: number): void {
+export function moveCursor(tx: Transaction, topic: Followed, position: number): void {
   tx.write(cursorMoved, [topic, position]);
 }
 
@@ -61,8 +63,8 @@ export interface Outlook {
   readonly cursor: number | null;
 }
 
-export async function lookBehind(database: Reader, position: number): Promise<Outlook> {
-  const [outlook] = await database.read<Outlook>(outlookBehind, [position, topic]);
+export async function lookBehind(database: Reader, topic: Followed, position: number): Promise<Outlook> {
+  const [outlook] = await database.read<Outlook>(outlookBehind(topic), [position, topic]);
   return outlook!;
 }
 
@@ -70,7 +72,7 @@ const columns = `sku, store_id, quantity_available, version, listed, listing_pos
 
 const cursorOf: Statement = {
   name: "storefront_cursor",
-  text: "select position from storefront.cursors where topic = $1",
+  text: "select position from storefront.cursors where topic = $1 and partition = 0",
 };
 const openCursor: Statement = {
   name: "storefront_cursor_open",
@@ -78,11 +80,11 @@ const openCursor: Statement = {
 };
 const cursorForUpdate: Statement = {
   name: "storefront_cursor_lock",
-  text: "select position from storefront.cursors where topic = $1 for update",
+  text: "select position from storefront.cursors where topic = $1 and partition = 0 for update",
 };
 const cursorMoved: Statement = {
   name: "storefront_cursor_move",
-  text: "update storefront.cursors set position = $2, index = 0 where topic = $1",
+  text: "update storefront.cursors set position = $2, index = 0 where topic = $1 and partition = 0",
 };
 const rowsPage: Statement = {
   name: "storefront_rows_page",
@@ -103,12 +105,14 @@ const upsertRows: Statement = {
            and (excluded.version, excluded.listing_position, excluded.quantity_available, excluded.listed)
                is distinct from (a.version, a.listing_position, a.quantity_available, a.listed)`,
 };
-const outlookBehind: Statement = {
-  name: "storefront_outlook",
-  // statement_timestamp() is when the question arrived: whatever was committed by then is seen by it. For "exists", the
-  // log would be read from its beginning until something is found; in its order, the index leads there.
-  text: `select date_trunc('milliseconds', statement_timestamp()) as now,
-                (select position from inventory.log where position > $1 order by position limit 1) is not null
-                  or exists (select 1 from inventory.log_base where position > $1 and events <> '[]') as has_more,
-                (select position from storefront.cursors where topic = $2) as cursor`,
-};
+function outlookBehind(topic: Followed): Statement {
+  return {
+    name: `storefront_outlook_${topic}`,
+    // statement_timestamp() is when the question arrived: whatever was committed by then is seen by it. For "exists",
+    // the log would be read from its beginning until something is found; in its order, the index leads there.
+    text: `select date_trunc('milliseconds', statement_timestamp()) as now,
+                  (select position from ${topic}.log where position > $1 order by position limit 1) is not null
+                    or exists (select 1 from ${topic}.log_base where position > $1 and events <> '[]') as has_more,
+                  (select position from storefront.cursors where topic = $2 and partition = 0) as cursor`,
+  };
+}

@@ -19,7 +19,7 @@ const log = logWriter("inventory");
 const running: StorefrontService[] = [];
 const warnings: string[] = [];
 let pool: Pool;
-let listeners: ((topics: string[]) => void)[] = [];
+let listeners: (() => void)[] = [];
 
 beforeAll(async () => {
   await migrate(database.url, [...inventoryMigrations, ...storefrontMigrations]);
@@ -36,7 +36,12 @@ afterEach(async () => {
 
 /** One process. */
 function open(): StorefrontService {
-  const service = storefrontService({ ...common(), settings: { max_streams: 10 }, onAppended });
+  const service = storefrontService({
+    ...common(),
+    settings: { max_streams: 10 },
+    follows: "inventory",
+    watch,
+  });
   running.push(service);
   return service;
 }
@@ -46,11 +51,8 @@ function common() {
   return { pool, reads: pool, maxWaiting: 20_000, registry: createRegistry(), logger, tracer: untraced };
 }
 
-function onAppended(listener: (topics: string[]) => void): () => void {
-  listeners.push(listener);
-  return () => {
-    listeners = listeners.filter((other) => other !== listener);
-  };
+function watch(_topic: string, onGrown: () => void): void {
+  listeners.push(onGrown);
 }
 
 async function started(): Promise<StorefrontService> {
@@ -72,7 +74,7 @@ async function append(...events: EventRecord[]): Promise<number> {
     log.append(tx, mark, events);
     return mark.position;
   });
-  for (const listener of listeners) listener(["inventory"]);
+  for (const listener of listeners) listener();
   return position;
 }
 
@@ -254,7 +256,7 @@ describe("the table", () => {
     await client.query("begin");
     await client.query(
       `insert into storefront.cursors (topic, position) values ('inventory', $1)
-       on conflict (topic) do update set position = excluded.position`,
+       on conflict (topic, partition) do update set position = excluded.position`,
       [position],
     );
     const stopped = stop(service);

@@ -1,12 +1,13 @@
 import { InfrastructureError } from "../../platform/errors.ts";
+import { Degraded } from "../../platform/http/health.ts";
 import type { Pool } from "../../platform/postgres/pool.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
 import type { Logger } from "../../platform/telemetry/logger.ts";
 import type { Registry } from "../../platform/telemetry/metrics.ts";
 import { Availability, openJson, type Place, type Sellable } from "./availability.ts";
 import type { StorefrontSettings } from "./contract.ts";
-import { LogTail } from "./handle.ts";
-import { storefrontMetrics } from "./metrics.ts";
+import { LogTail, type LogTailOptions } from "./handle.ts";
+import { type StorefrontMetrics, storefrontMetrics } from "./metrics.ts";
 import { type Stream, type StreamFilter, Streams } from "./stream.ts";
 
 export interface StorefrontOptions {
@@ -17,14 +18,18 @@ export interface StorefrontOptions {
   readonly settings: StorefrontSettings;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Calls the listener when logs have grown, with their topics; answers how to end that. */
-  readonly onAppended: (listener: (topics: string[]) => void) => () => void;
+  readonly follows: LogTailOptions["follows"];
+  readonly watch: LogTailOptions["watch"];
+  readonly copyAgeMs?: LogTailOptions["copyAgeMs"];
 }
 
 /** Streams are written to so often at most, however fast the stock moves. */
 const notifyEveryMs = 50;
 const beatEveryMs = 15_000;
-/** What is promised; an answer that is older is still given, but the process says that it is not well. */
+/**
+ * What is promised; an answer that is older is still given, but the process says that it is not well. Where a broker
+ * brings the events another process could do no better, so nobody is sent away for that.
+ */
 const oldestMs = 30_000;
 
 /** What can be sold, from memory. Each process follows the inventory's log by itself. */
@@ -32,7 +37,9 @@ export class Storefront {
   private readonly availability = new Availability();
   private readonly streams: Streams;
   private readonly tail: LogTail;
+  private readonly metrics: StorefrontMetrics;
   private readonly maxStreams: number;
+  private readonly isCopy: boolean;
   private beats: NodeJS.Timeout | undefined;
   private notifying: NodeJS.Timeout | undefined;
   private ending = "";
@@ -40,8 +47,9 @@ export class Storefront {
 
   constructor({ settings, registry, ...rest }: StorefrontOptions) {
     this.maxStreams = settings.max_streams;
+    this.isCopy = rest.copyAgeMs !== undefined;
     this.streams = new Streams(this.availability, () => this.jsonEnding());
-    const metrics = storefrontMetrics(registry, {
+    this.metrics = storefrontMetrics(registry, {
       records: () => this.availability.size,
       streams: () => this.streams.size,
     });
@@ -49,7 +57,7 @@ export class Storefront {
       ...rest,
       database: readerOf(rest.reads),
       availability: this.availability,
-      metrics,
+      metrics: this.metrics,
       onChange: (records) => this.changed(records),
     });
   }
@@ -64,6 +72,11 @@ export class Storefront {
     this.endStreams();
     await this.tail.stop();
     clearTimeout(this.notifying);
+  }
+
+  /** What was written at that time is known here now; the clocks of two machines may differ. */
+  synced(at: Date): void {
+    this.metrics.synced(Math.max(0, Date.now() - at.getTime()) / 1_000);
   }
 
   /** False while the log is read for the first time: until then what would be answered is not whole. */
@@ -100,19 +113,21 @@ export class Storefront {
   }
 
   /** How the service is, for whoever asks for its health. */
-  health(): { as_of: string; age_ms: number; position: number } {
+  health(): { as_of: string; age_ms: number; position: number } | Degraded {
     if (!this.isReady) {
       throw new InfrastructureError("storefront.not_ready", "the log is still being read", {
         retryable: true,
       });
     }
     const { ageMs: age_ms, asOfMs, position } = this.tail;
+    const health = { as_of: new Date(asOfMs).toISOString(), age_ms, position };
+    if (age_ms > oldestMs && this.isCopy) return new Degraded(health);
     if (age_ms > oldestMs) {
       throw new InfrastructureError("storefront.stale", `the availability is ${age_ms} ms old`, {
         retryable: true,
       });
     }
-    return { as_of: new Date(asOfMs).toISOString(), age_ms, position };
+    return health;
   }
 
   /** Made anew when the time has moved on, not for each record. */

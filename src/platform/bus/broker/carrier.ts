@@ -4,12 +4,13 @@ import type { Logger } from "../../telemetry/logger.ts";
 import type { BusParts } from "../bus.ts";
 import type { Carrier } from "../carrier.ts";
 import { type Consumer, nameOf } from "../group/consumer.ts";
-import { readCursors } from "../group/state.ts";
+import { type CursorState, readCursors } from "../group/state.ts";
 import { wishOf } from "../group/tail.ts";
 import type { ConsumerState, ReplayStart } from "../port.ts";
 import type { Broker, Follower } from "./broker.ts";
 import { BrokerTail, isBehindPlace } from "./broker-tail.ts";
 import { standsAt } from "./event.ts";
+import { lastHeartbeat } from "./heartbeat.ts";
 import { BrokerLag } from "./lag.ts";
 import type { BrokerMetrics } from "./metrics.ts";
 import { readPlace, rewindCursors } from "./places.ts";
@@ -24,6 +25,7 @@ export interface BrokerCarrierOptions extends BusParts {
 }
 
 const askAgainMs = 25;
+const longMs = 5_000;
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
 
@@ -64,10 +66,9 @@ export class BrokerCarrier implements Carrier {
   ): Promise<boolean> {
     const { broker, topics, logs, progress, ownPool } = this.options;
     const giveUpAt = performance.now() + timeoutMs;
-    if (!broker.state().isUp) return false;
+    if (this.isLongAway) return false;
     if (!(await logs.reached(logs.consumers, topic, position, timeoutMs))) return false;
-    const ends = await broker.ends(topics.nameOf(topic)).catch(() => undefined);
-    if (ends === undefined) return false;
+    const ends = await broker.ends(topics.nameOf(topic));
     const groups = consumers.map(({ subscription }) => subscription.group);
     const parts = this.parts.filter(({ group }) => groups.includes(group));
     for (;;) {
@@ -79,11 +80,30 @@ export class BrokerCarrier implements Carrier {
       if (performance.now() < askAt) continue;
       // Nothing has come of waiting: perhaps other processes have done it.
       const cursors = (await readCursors(ownPool, groups)).filter((cursor) => cursor.topic === topic);
-      const isDone = (group: string, partition: number, end: number) =>
-        end === 0 ||
-        cursors.some((c) => c.group === group && c.partition === partition && (c.offset ?? 0) >= end);
-      if (groups.every((group) => ends.every((end, partition) => isDone(group, partition, end)))) return true;
+      const isDone = (group: string) => {
+        const own = cursors.filter((cursor) => cursor.group === group);
+        return ends.every((end, partition) => end === 0 || isPast(own, topic, partition, end));
+      };
+      if (groups.every(isDone)) return true;
     }
+  }
+
+  /** Nobody should wait for what is not to be expected. */
+  private get isLongAway(): boolean {
+    const { isUp, since } = this.options.broker.state();
+    return !isUp && Date.now() - since.getTime() > longMs;
+  }
+
+  /** How long ago, at most, the group had handled everything that the service had written. */
+  async ageMs(group: string, service: string): Promise<number | undefined> {
+    const { broker, topics, ownPool } = this.options;
+    if (!broker.state().isUp) return undefined;
+    // In this order: what was published by the heartbeat is before the ends that are asked for after it.
+    const published = await lastHeartbeat(broker, topics, service);
+    const ends = await broker.ends(topics.nameOf(service));
+    const cursors = await readCursors(ownPool, [group]);
+    const isDone = ends.every((end, partition) => end === 0 || isPast(cursors, service, partition, end));
+    return published === undefined || !isDone ? undefined : Math.max(0, Date.now() - published.getTime());
   }
 
   async states(groups: readonly string[]): Promise<ConsumerState[]> {
@@ -94,6 +114,10 @@ export class BrokerCarrier implements Carrier {
   rewind(group: string, from: ReplayStart): Promise<number> {
     return rewindCursors(this.options, group, from);
   }
+}
+
+function isPast(cursors: readonly CursorState[], topic: string, partition: number, end: number): boolean {
+  return cursors.some((c) => c.topic === topic && c.partition === partition && (c.offset ?? 0) >= end);
 }
 
 /** One group's part in this process. */

@@ -4,13 +4,14 @@ import type { InboundTopic, PublicTopic } from "../channels.ts";
 import type { Bus } from "../port.ts";
 import type { Broker, Receiver } from "./broker.ts";
 import { BrokerCarrier } from "./carrier.ts";
+import { heartbeatOf, heartbeats } from "./heartbeat.ts";
 import { createBrokerMetrics } from "./metrics.ts";
 import { relaySubscription } from "./relay.ts";
 import { Topics } from "./topics.ts";
 
 export interface BrokerBusOptions extends BusOptions {
   readonly broker: Broker;
-  /** Before the names of the services' topics. */
+  /** Before the names of all topics, so that several shops can share a broker. */
   readonly prefix: string;
 }
 
@@ -20,6 +21,11 @@ export interface BrokerBus extends Bus {
   announce(service: string, topic: PublicTopic): void;
   /** Before `start`: what the world outside tells us. */
   accept(topic: InboundTopic): void;
+  /**
+   * How long ago, at most, the group had handled everything that the service, wherever it is, had written by then;
+   * undefined while it has not, or while that cannot be told.
+   */
+  ageMs(group: string, service: string): Promise<number | undefined>;
 }
 
 export const relayMigrations = migrationsBeside(import.meta.url, relayGroup, "relay");
@@ -37,11 +43,13 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
     abilities: { orders: broker.assigns ? ("key" as const) : ("topic" as const), leavesTheDatabase: true },
     broker: () => broker.state(),
   };
-  const bus = createBus(
-    options,
-    about,
-    (parts) => new BrokerCarrier({ ...parts, broker, topics, pool, logger, metrics }),
-  );
+  let carrier!: BrokerCarrier;
+  const bus = createBus(options, about, (parts) => {
+    carrier = new BrokerCarrier({ ...parts, broker, topics, pool, logger, metrics });
+    return carrier;
+  });
+  const beats = heartbeats(schemas, { broker, topics, pool, logger });
+  for (const service of schemas) topics.add(topics.nameOf(heartbeatOf(service)));
 
   return {
     ...bus,
@@ -52,24 +60,28 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
     },
 
     announce(service, topic) {
-      publicTopics.set(service, [...(publicTopics.get(service) ?? []), topic]);
-      topics.add(topic.topic);
+      const named = { ...topic, topic: topics.publicNameOf(topic.topic) };
+      publicTopics.set(service, [...(publicTopics.get(service) ?? []), named]);
+      topics.add(named.topic);
     },
 
     accept(topic) {
       inbound.push(topic);
     },
 
+    ageMs: (group, service) => carrier.ageMs(group, service),
+
     start() {
       bus.subscribe(relaySubscription({ broker, topics, services: schemas, publicTopics, metrics }));
       bus.start();
+      beats.start();
       for (const { topic, receive } of inbound) {
-        receivers.push(broker.receive({ topic, group: topic, handle: receive }));
+        receivers.push(broker.receive({ topic: topics.publicNameOf(topic), group: topic, handle: receive }));
       }
     },
 
     async stop() {
-      await Promise.all(receivers.map((receiver) => receiver.close()));
+      await Promise.all([beats.stop(), ...receivers.map((receiver) => receiver.close())]);
       await bus.stop();
       await broker.close();
     },

@@ -16,7 +16,11 @@ export class Topics {
 
   /** A service's log as the broker calls it. */
   nameOf(service: string): string {
-    return `${this.prefix}${service}`;
+    return this.publicNameOf(`holdfast.${service}`);
+  }
+
+  publicNameOf(topic: string): string {
+    return `${this.prefix}${topic}`;
   }
 
   /** Whether this cursor of a group is one in a topic of the broker; others are in a log of the database. */
