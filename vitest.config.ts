@@ -1,13 +1,32 @@
 import { defineConfig } from "vitest/config";
+import { brokerNames, isInstalled } from "./src/testing/broker-process.ts";
+
+/** What has to come out right in every house: with all services on one database, and with each on its own. */
+const flows = ["test/order-flow.test.ts", "test/races.test.ts"];
+
+const houses = brokerNames.filter((name) => isInstalled(name) || process.env.CI === "true");
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    globalSetup: "src/testing/postgres-server.ts",
+    globalSetup: ["src/testing/postgres-server.ts", "src/testing/brokers-setup.ts"],
     environment: "node",
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "holdfast",
+          include: ["src/**/*.test.ts", "test/**/*.test.ts", "scripts/**/*.test.ts"],
+          provide: { house: "together" },
+        },
+      },
+      ...houses.map((house) => ({
+        extends: true as const,
+        test: { name: `apart, on ${house}`, include: flows, provide: { house } },
+      })),
+    ],
   },
 });

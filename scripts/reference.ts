@@ -1,41 +1,84 @@
-// `npm run docs` writes docs/reference/ from the code; `npm run docs -- --check` only says what is out of date.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// `npm run docs` writes docs/reference/ from the code; `npm run docs -- --check` only says what is out of date. Neither
+// lets a published version of an event become something else than its readers know.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { apiPage } from "./reference/api.ts";
+import { asyncApiDocument } from "./reference/asyncapi/document.ts";
 import { configPage } from "./reference/config.ts";
 import { errorsPage } from "./reference/errors.ts";
 import { eventsPage } from "./reference/events.ts";
 import { metricsPage } from "./reference/metrics.ts";
-import { describeServer } from "./reference/server.ts";
+import { refusals } from "./reference/refusals.ts";
+import { publishedEvents, schemaDirectory } from "./reference/schemas.ts";
+import { describeServer, version } from "./reference/server.ts";
 
-const directory = fileURLToPath(new URL("../docs/reference/", import.meta.url));
+const { values: options } = parseArgs({
+  options: {
+    check: { type: "boolean" },
+    directory: { type: "string", default: fileURLToPath(new URL("../docs/reference", import.meta.url)) },
+  },
+});
 
 const { openapi, registry } = await describeServer();
+const publication = publishedEvents();
 const pages: Record<string, string> = {
   "api.md": apiPage(openapi),
+  "asyncapi.json": json(asyncApiDocument(publication, version)),
   "config.md": configPage(),
   "errors.md": errorsPage(),
-  "events.md": eventsPage(),
+  "events.md": eventsPage(publication),
   "metrics.md": metricsPage(registry),
-  "openapi.json": `${JSON.stringify(openapi, undefined, 2)}\n`,
+  "openapi.json": json(openapi),
+  ...Object.fromEntries(publication.events.map(({ file, schema }) => [file, json(schema)])),
 };
 
-mkdirSync(directory, { recursive: true });
-const present = readdirSync(directory);
+const present = filesIn(options.directory);
 const surplus = present.filter((name) => !(name in pages));
 
-if (process.argv.includes("--check")) check();
+const published = present.filter((name) => name.startsWith(`${schemaDirectory}/`) && name.endsWith(".json"));
+const refused = refusals(
+  new Map(published.map((name) => [name, JSON.parse(read(name))])),
+  publication.events,
+);
+
+if (refused.length > 0) {
+  console.error(`${refused.join("\n\n")}\n\nNothing was written.`);
+  process.exitCode = 1;
+} else if (options.check) check();
 else write();
 
+function json(document: object): string {
+  return `${JSON.stringify(document, undefined, 2)}\n`;
+}
+
+function filesIn(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .filter((name) => statSync(join(directory, name)).isFile())
+    .map((name) => name.replaceAll("\\", "/"))
+    .sort();
+}
+
+function read(name: string): string {
+  return readFileSync(join(options.directory, name), "utf8");
+}
+
 function write(): void {
-  for (const [name, text] of Object.entries(pages)) writeFileSync(directory + name, text);
-  for (const name of surplus) rmSync(directory + name);
-  console.log(`docs/reference: ${Object.keys(pages).join(", ")}`);
+  for (const [name, text] of Object.entries(pages)) {
+    const file = join(options.directory, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+  for (const name of surplus) rmSync(join(options.directory, name));
+  const others = Object.keys(pages).filter((name) => !name.startsWith(schemaDirectory));
+  console.log(`docs/reference: ${others.join(", ")}, and ${publication.events.length} schemas of events`);
 }
 
 function check(): void {
   const stale = Object.entries(pages).flatMap(([name, text]) => {
-    const written = present.includes(name) ? readFileSync(directory + name, "utf8") : "";
+    const written = present.includes(name) ? read(name) : "";
     return written === text ? [] : [`docs/reference/${name}\n${difference(written, text)}`];
   });
   stale.push(...surplus.map((name) => `docs/reference/${name}\n  is made by nothing any more`));

@@ -95,9 +95,11 @@ export function createEngine(options: EngineOptions) {
   const reads = createPool(databaseUrl, { max: readConnections, name: "holdfast reads" });
   /** Whose logs are in this database. */
   const schemas = isApart ? wanted : serviceNames;
+  // The storefront has nothing to tell: what its log may hold is a copy of the inventory's.
+  const logs = schemas.filter((name) => name !== "storefront");
   const busOptions = { pool, url: databaseUrl, schemas, logger, tracer, registry };
   const outer =
-    broker === undefined ? undefined : createBrokerBus({ ...busOptions, broker, prefix: topicPrefix });
+    broker === undefined ? undefined : createBrokerBus({ ...busOptions, broker, logs, prefix: topicPrefix });
   const bus: Bus = outer ?? createPostgresBus(busOptions);
   const common: ServiceOptions = { pool, reads, maxWaiting: mailboxDepth, registry, logger, tracer };
   const parts = createParts(options, common, bus, outer, schemas);
@@ -121,7 +123,8 @@ export function createEngine(options: EngineOptions) {
     pool,
     bus,
     services,
-    schemas,
+    /** The services whose events are in this database, whether they run here or not. */
+    logs,
     /** Those of the services that run here, by name. */
     parts: Object.fromEntries(services.map((service) => [service.name, service])) as Parts,
     start() {

@@ -74,8 +74,8 @@ export interface Holdfast {
   readonly rehearsal: Rehearsal;
   /** The services that run here; the server puts HTTP before them. */
   readonly services: readonly Service[];
-  /** Whose logs are in this database, whether they run here or not. */
-  readonly schemas: readonly ServiceName[];
+  /** The services whose events are in this database, whether they run here or not. */
+  readonly logs: readonly ServiceName[];
   /** What joins them: lag, replay, dead letters. */
   readonly bus: Bus;
   /** Answers what was accepted, then lets go of the database. */
@@ -105,7 +105,7 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
 
   const broker = await openBroker(options, { logger, registry });
   const engine = createEngine({ ...options, broker, logger, registry });
-  const { pool, parts, bus, services, schemas } = engine;
+  const { pool, parts, bus, services, logs } = engine;
   engine.start();
 
   const inventory = () => running(parts.inventory, "inventory").inventory;
@@ -114,7 +114,7 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
 
   return {
     services,
-    schemas,
+    logs,
     bus,
     async putProduct(id, content) {
       return catalog().put(checkProductId(id), checkProduct(withPolicies(content)));

@@ -113,9 +113,9 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   }
 }
 
-function registerRoutes(app: HttpServer, { services, schemas, bus }: Holdfast, database: Reader): void {
+function registerRoutes(app: HttpServer, { services, logs, bus }: Holdfast, database: Reader): void {
   for (const service of services) service.registerRoutes(app);
-  registerEventRoutes(app, database, schemas);
+  registerEventRoutes(app, database, logs);
   registerBusRoutes(app, bus);
 }
 

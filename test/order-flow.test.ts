@@ -101,7 +101,7 @@ describe("an order", () => {
     const { body: order } = await shop.post("/v1/orders", body, headers);
     await shop.settled();
 
-    const events = (await feed()).filter(({ correlationid }) => correlationid === order.id);
+    const events = (await shop.feed(500)).filter(({ correlationid }) => correlationid === order.id);
 
     expect(events.map(({ type }) => type).sort()).toEqual([...goodWay].sort());
     const ids = events.map(({ id }) => id);
@@ -128,7 +128,7 @@ describe("an order", () => {
     );
 
     for (const { status } of shown) expect(status).toBe(200);
-    expect(JSON.stringify([order, shown, await feed()])).not.toContain(token);
+    expect(JSON.stringify([order, shown, await shop.feed(500)])).not.toContain(token);
   });
 
   it("is rejected when the stock is short, and one call says why in words", async () => {
@@ -302,18 +302,6 @@ describe("an order", () => {
     expect((await shop.get("/v1/orders?after=nonsense")).status).toBe(422);
     expect((await shop.get("/v1/orders?status=lost")).status).toBe(422);
   });
-
-  // biome-ignore lint/suspicious/noExplicitAny: the events are of all services.
-  async function feed(): Promise<any[]> {
-    const events: unknown[] = [];
-    let after = "";
-    for (;;) {
-      const { body } = await shop.get(`/v1/events?limit=500${after}`);
-      events.push(...body.items);
-      if (body.items.length === 0) return events;
-      after = `&after=${body.next}`;
-    }
-  }
 });
 
 describe("an order that is shipped by hand", () => {

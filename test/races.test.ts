@@ -131,10 +131,12 @@ describe("a gateway that does not answer as it should", { timeout: 90_000 }, () 
   }
 
   async function chargedOnce(id: string): Promise<void> {
-    const { rows } = await shop.pool.query(
-      "select status, amount_minor::int, refunded_minor::int from payments.simulated_bank where id = $1",
-      [id],
-    );
+    const { rows } = await shop
+      .poolOf("payments")
+      .query(
+        "select status, amount_minor::int, refunded_minor::int from payments.simulated_bank where id = $1",
+        [id],
+      );
     expect(rows).toEqual([{ status: "succeeded", amount_minor: 250, refunded_minor: 0 }]);
     const paid = (await shop.story(id)).filter((type) => type === "PaymentSucceeded");
     expect(paid).toHaveLength(1);

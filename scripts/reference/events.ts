@@ -1,34 +1,14 @@
-import { fileURLToPath } from "node:url";
-import ts from "typescript";
+import type { JsonSchema } from "./json-schema.ts";
 import { code, heading, table } from "./markdown.ts";
+import type { Publication, PublishedEvent } from "./schemas.ts";
 import { services } from "./services.ts";
 
-// The event types are only types, so the compiler is asked what they are.
-const contracts = Object.entries(services).flatMap(([service, { events }]) =>
-  events === null ? [] : [{ service, type: events }],
-);
 const silent = Object.entries(services).flatMap(([service, { events }]) =>
   events === null ? [service] : [],
 );
 
-interface Field {
-  readonly name: string;
-  readonly type: string;
-  readonly about: string;
-}
-
-export function eventsPage(): string {
-  const reader = new TypeReader(contracts.map(({ service }) => contractOf(service)));
-  const sections = contracts.map(({ service, type }) => {
-    const events = reader
-      .events(contractOf(service), type)
-      .map(
-        ({ types, about, fields }) =>
-          `### ${types.join(", ")}\n\n${about && `${about}\n\n`}${fieldTable(fields)}\n`,
-      );
-    return `## ${service}\n\n${events.join("\n")}`;
-  });
-  const shapes = reader.shapes().map(([name, fields]) => `### ${name}\n\n${fieldTable(fields)}\n`);
+export function eventsPage({ events, parts }: Publication): string {
+  const shapes = Object.entries(parts).sort(([a], [b]) => (a < b ? -1 : 1));
   return `${heading("Events", "the event types in src/services/*/contract.ts")}
 What each service writes to its own log (\`catalog.log\`, \`inventory.log\`, …), one row for each batch. An event is
 \`{type, subject, data, traceparent?, cause?}\`: \`subject\` names what it happened to, \`cause\` is the id of the event
@@ -36,135 +16,93 @@ that led to it, and the fields below are those of \`data\`. \`GET /v1/events\` s
 inventory's events state what moved and what came of it, so whoever reads an event twice, or late, is still right.
 Nothing is written by ${silent.join(", ")}: it only reads.
 
-${sections.join("\n")}
+With Kafka or RabbitMQ each log is a topic too, and there are two more for systems outside. [asyncapi.json](asyncapi.json)
+is the AsyncAPI document of all of them: keys, headers, how long messages are kept, where to begin. The \`data\` of each
+event in each version has a JSON Schema in [schemas](schemas/). The schemas are open: fields may be added at any time, so
+readers pass over those that they do not know, and types that they do not know as well. Whatever else would surprise a
+reader comes as a new version with a type of its own, such as \`OrderCreated.v2\`
+(see [ADR 22](../adr/0022-event-versions.md)).
+
+${topicSections(events)}
 ## Parts of events
 
-${shapes.join("\n")}`;
+${shapes.map(([name, schema]) => `### ${name}\n\n${fieldTable(schema)}\n`).join("\n")}`;
 }
 
-function contractOf(service: string): string {
-  return fileURLToPath(new URL(`../../src/services/${service}/contract.ts`, import.meta.url));
+function topicSections(events: readonly PublishedEvent[]): string {
+  const byTopic = grouped(events, ({ topic }) => topic);
+  return [...byTopic]
+    .map(([topic, own]) => {
+      const name = topic.address.replace("holdfast.", "");
+      const note = topic.direction === "taken" ? "Sent by systems outside, and carried out once.\n\n" : "";
+      return `## ${name}\n\n${note}${eventSections(own)}`;
+    })
+    .join("\n");
 }
 
-function fieldTable(fields: readonly Field[]): string {
-  return table(
-    ["field", "type", ""],
-    fields.map(({ name, type, about }) => [code(name), type, about]),
+/** Events with the same data are described together. */
+function eventSections(events: readonly PublishedEvent[]): string {
+  const alike = grouped(events, ({ schema: { properties, required } }) =>
+    JSON.stringify([properties, required]),
   );
+  return [...alike.values()]
+    .map((group) => {
+      const names = group.map(({ type }) => type).join(", ");
+      const about = group.map(({ type, file, schema }) => {
+        const subject = group.length > 1 ? `${code(type)}: ` : "";
+        return `${subject}${schema.description} ([schema](${file}))`;
+      });
+      return `### ${names}\n\n${about.join("\n\n")}\n\n${fieldTable(group[0]!.schema)}\n`;
+    })
+    .join("\n");
 }
 
-class TypeReader {
-  private readonly program: ts.Program;
-  private readonly checker: ts.TypeChecker;
-  /** Object types with a name, met on the way: they are described once. */
-  private readonly met = new Map<string, ts.Type>();
+function fieldTable(schema: JsonSchema): string {
+  return table(["field", "type", ""], fields(schema));
+}
 
-  constructor(files: string[]) {
-    const options: ts.CompilerOptions = {
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      target: ts.ScriptTarget.ES2023,
-      module: ts.ModuleKind.NodeNext,
-      moduleResolution: ts.ModuleResolutionKind.NodeNext,
-      allowImportingTsExtensions: true,
-      noEmit: true,
-      types: [],
-    };
-    this.program = ts.createProgram(files, options);
-    this.checker = this.program.getTypeChecker();
+/** One row for each field, those of nested objects without a name included: `skus[].sku`. */
+function fields({ properties, required }: JsonSchema, prefix = ""): string[][] {
+  return Object.entries(properties ?? {}).flatMap(([field, schema]) => {
+    const name = prefix + field;
+    const type = typeOf(schema) + (required?.includes(field) ? "" : ", optional");
+    const row = [code(name), type, schema.description ?? schema.items?.description ?? ""];
+    if (schema.items?.properties !== undefined) return [row, ...fields(schema.items, `${name}[].`)];
+    return schema.properties === undefined ? [row] : [row, ...fields(schema, `${name}.`)];
+  });
+}
+
+function typeOf(schema: JsonSchema): string {
+  if (schema.$ref !== undefined) return link(schema.$ref.split("/").at(-1)!);
+  if (schema.anyOf !== undefined) return alternatives(schema.anyOf.map(typeOf));
+  if (schema.enum !== undefined) {
+    return alternatives(schema.enum.map((value) => (value === null ? "null" : code(String(value)))));
   }
-
-  events(file: string, name: string): { types: string[]; about: string; fields: Field[] }[] {
-    const source = this.program.getSourceFile(file)!;
-    const exported = this.checker.getExportsOfModule(this.checker.getSymbolAtLocation(source)!);
-    const symbol = exported.find((candidate) => candidate.name === name)!;
-    const union = this.checker.getDeclaredTypeOfSymbol(symbol);
-    return membersOf(union)
-      .map((event) => {
-        const type = this.property(event, "type");
-        return {
-          types: membersOf(type.type).map((literal) => (literal as ts.StringLiteralType).value),
-          about: type.about,
-          fields: this.fields(this.property(event, "data").type),
-          declaredAt: type.declaredAt,
-        };
-      })
-      .sort((a, b) => a.declaredAt - b.declaredAt);
+  if (typeof schema.type === "object") {
+    return alternatives(schema.type.map((type) => typeOf({ ...schema, type })));
   }
-
-  /** In the order of their names; describing one may bring up another. */
-  shapes(): [string, Field[]][] {
-    const described = new Map<string, Field[]>();
-    while (described.size < this.met.size) {
-      for (const [name, type] of [...this.met]) {
-        if (!described.has(name)) described.set(name, this.fields(type));
-      }
-    }
-    return [...described].sort(([a], [b]) => (a < b ? -1 : 1));
-  }
-
-  private property(type: ts.Type, name: string): { type: ts.Type; about: string; declaredAt: number } {
-    const symbol = type.getProperty(name);
-    if (symbol === undefined) throw new Error(`an event has no ${name}: ${this.checker.typeToString(type)}`);
-    const declaredAt = symbol.declarations?.[0]?.pos ?? 0;
-    return { type: this.checker.getTypeOfSymbol(symbol), about: this.aboutOf(symbol), declaredAt };
-  }
-
-  /** One row for each field, those of nested objects without a name included: `skus[].sku`. */
-  private fields(type: ts.Type, prefix = ""): Field[] {
-    return this.checker.getPropertiesOfType(type).flatMap((symbol) => {
-      const fieldType = this.checker.getTypeOfSymbol(symbol);
-      const optional = symbol.flags & ts.SymbolFlags.Optional ? ", optional" : "";
-      const name = prefix + symbol.name;
-      const row = { name, type: this.nameOf(fieldType) + optional, about: this.aboutOf(symbol) };
-      const item = this.itemOf(fieldType);
-      if (item !== undefined && isNameless(item)) return [row, ...this.fields(item, `${name}[].`)];
-      return item === undefined && isNameless(fieldType)
-        ? [row, ...this.fields(fieldType, `${name}.`)]
-        : [row];
-    });
-  }
-
-  private nameOf(type: ts.Type): string {
-    if (type.flags & ts.TypeFlags.Boolean) return "true or false";
-    if (type.isUnion()) {
-      // The compiler's own order of a union depends on what else it has looked at.
-      const names = type.types
-        .filter((member) => !(member.flags & ts.TypeFlags.Undefined))
-        .map((member) => this.nameOf(member))
-        .sort((a, b) => Number(a === "null") - Number(b === "null") || (a < b ? -1 : 1));
-      return names.join(names.length > 2 ? ", " : " or ");
-    }
-    if (type.isStringLiteral()) return code(type.value);
-    const item = this.itemOf(type);
-    if (item !== undefined) return `array of ${isNameless(item) ? "objects" : this.nameOf(item)}`;
-    if (type.symbol?.name === "Date") return "time";
-    if (!(type.flags & ts.TypeFlags.Object)) return this.checker.typeToString(type);
-    if (isNameless(type)) return "object";
-    const name = nameOfShape(type)!;
-    this.met.set(name, type);
-    return `[${name}](#${name.toLowerCase()})`;
-  }
-
-  private itemOf(type: ts.Type): ts.Type | undefined {
-    return this.checker.isArrayType(type)
-      ? this.checker.getTypeArguments(type as ts.TypeReference)[0]
-      : undefined;
-  }
-
-  private aboutOf(symbol: ts.Symbol): string {
-    return ts.displayPartsToString(symbol.getDocumentationComment(this.checker));
+  switch (schema.type) {
+    case "array":
+      return `array of ${schema.items?.properties ? "objects" : typeOf(schema.items ?? {})}`;
+    case "boolean":
+      return "true or false";
+    case "string":
+      return schema.format === "date-time" ? "time" : "string";
+    default:
+      return schema.type ?? "anything";
   }
 }
 
-function membersOf(type: ts.Type): ts.Type[] {
-  return type.isUnion() ? type.types : [type];
+function alternatives(names: readonly string[]): string {
+  return names.join(names.length > 2 ? ", " : " or ");
 }
 
-function nameOfShape(type: ts.Type): string | undefined {
-  return (type.aliasSymbol ?? type.symbol)?.name;
+function link(name: string): string {
+  return `[${name}](#${name.toLowerCase()})`;
 }
 
-function isNameless(type: ts.Type): boolean {
-  return Boolean(type.flags & ts.TypeFlags.Object) && nameOfShape(type)?.startsWith("__") === true;
+function grouped<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
 }

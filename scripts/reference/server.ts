@@ -7,7 +7,9 @@ import { readerOf } from "../../src/platform/postgres/statement.ts";
 import { createLogger } from "../../src/platform/telemetry/logger.ts";
 import { createRegistry, type Registry } from "../../src/platform/telemetry/metrics.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+export const { version }: { version: string } = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+);
 
 /** Nobody is there: a connection is made when the first question is asked, and none is. */
 const nowhere = "postgres://nobody@127.0.0.1:1/none";

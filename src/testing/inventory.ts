@@ -14,6 +14,7 @@ import type {
   InventoryRefusalCode,
   InventoryReply,
   Line,
+  MoveStock,
   RecordedEvent,
   ReleaseReservation,
   Reservation,
@@ -301,12 +302,17 @@ export function stock(sku: string, on_hand: number, store_id = mainStore): Inven
   ];
 }
 
-export function listed(sku: string, by = product_id): InventoryEvent {
-  return { type: "SkuListed", data: { product_id: by, sku } };
+/** With its records in these stores. */
+export function listed(sku: string, by = product_id, ...stores: string[]): InventoryEvent {
+  return { type: "SkuListed", data: { product_id: by, sku, lines: unmoved(sku, stores) } };
 }
 
-export function delisted(sku: string): InventoryEvent {
-  return { type: "SkuDelisted", data: { product_id, sku } };
+export function delisted(sku: string, ...stores: string[]): InventoryEvent {
+  return { type: "SkuDelisted", data: { product_id, sku, lines: unmoved(sku, stores) } };
+}
+
+function unmoved(sku: string, stores: readonly string[]): Line[] {
+  return stores.map((store_id) => line(sku, 0, store_id));
 }
 
 export function opened(sku: string, store_id = mainStore): InventoryEvent {
@@ -422,10 +428,11 @@ export function adjusted(
   quantities: Quantities,
   reason = "delivery",
   actor = "test",
+  occurred_at?: Date,
 ): InventoryEvent {
   return {
     type: "InventoryAdjusted",
-    data: { adjustment_id, lines: linesOf(quantities), reason, actor },
+    data: { adjustment_id, lines: linesOf(quantities), reason, actor, ...(occurred_at && { occurred_at }) },
   };
 }
 
@@ -434,13 +441,15 @@ export function shortfall(
   victims: Readonly<
     Record<string, Omit<ShortfallReservation, "reservation_id" | "order_id"> & { order_id?: string }>
   >,
+  quantity_owed = 0,
 ): InventoryEvent {
   const reservations = Object.entries(victims).map(([reservation_id, victim]) => ({
     reservation_id,
     order_id: null,
     ...victim,
   }));
-  return { type: "StockShortfall", data: { store_id: mainStore, sku, reservations } };
+  const owed = quantity_owed > 0 ? { quantity_owed } : {};
+  return { type: "StockShortfall", data: { store_id: mainStore, sku, reservations, ...owed } };
 }
 
 export function lowStock(sku: string, quantity_available: number, threshold: number): InventoryEvent {
@@ -497,6 +506,22 @@ export function adjust(
   { reason = "delivery", force = false } = {},
 ): AdjustStock {
   return { type: "AdjustStock", adjustment_id, lines: linesOf(quantities), reason, actor: "test", force };
+}
+
+/** Goods have come, or gone where it is negative. */
+export function move(
+  adjustment_id: string,
+  quantities: Quantities,
+  { reason = "sold", occurred_at = null }: Partial<Pick<MoveStock, "reason" | "occurred_at">> = {},
+): MoveStock {
+  return {
+    type: "MoveStock",
+    adjustment_id,
+    lines: linesOf(quantities),
+    reason,
+    actor: "till",
+    occurred_at,
+  };
 }
 
 export function count(

@@ -20,7 +20,7 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   }
   await removeLeftBehind();
   const dataDir = await mkdtemp(join(tmpdir(), `holdfast-test-${process.pid}-`));
-  const server = await startEmbeddedPostgres({ dataDir, settings: { fsync: "off" } });
+  const server = await startEmbeddedPostgres({ dataDir, settings: { fsync: "off", max_connections: "400" } });
   project.provide("databaseAdminUrl", server.url);
   return async () => {
     await server.stop();

@@ -1,18 +1,14 @@
 import { afterAll, beforeAll, expect, onTestFinished, vi } from "vitest";
-import { createHoldfast, type Holdfast, type HoldfastOptions } from "../holdfast.ts";
+import type { Holdfast } from "../holdfast.ts";
 import { transact } from "../platform/batch/transaction.ts";
-import type { BusEvent, Subscription } from "../platform/bus/port.ts";
+import type { BusEvent, ConsumerState, Subscription } from "../platform/bus/port.ts";
 import { busEventsOf } from "../platform/bus/postgres/log-row.ts";
-import { registerBusRoutes } from "../platform/bus/routes.ts";
-import { registerEventRoutes } from "../platform/log/routes.ts";
-import { createPool, type Pool } from "../platform/postgres/pool.ts";
+import type { Pool } from "../platform/postgres/pool.ts";
 import { onSnapshot } from "../platform/postgres/snapshot.ts";
-import { readerOf } from "../platform/postgres/statement.ts";
 import { serviceNames } from "../platform/settings.ts";
-import { createLogger } from "../platform/telemetry/logger.ts";
 import type { Line } from "../services/inventory/contract.ts";
-import { useTestDatabase } from "./database.ts";
-import { startServer, type TestServer } from "./http-server.ts";
+import { House, type HouseOptions } from "./house.ts";
+import type { TestServer } from "./http-server.ts";
 
 export interface HttpRequest {
   readonly method: string;
@@ -24,14 +20,11 @@ export interface HttpRequest {
 
 export type HttpAnswer = Awaited<ReturnType<TestServer["call"]>>;
 
-export type ShopOptions = Omit<HoldfastOptions, "databaseUrl" | "logger">;
-
-/** The whole engine behind HTTP, on a database of its own. LowStock is announced at 2. */
-export function useShop(options: ShopOptions = {}): Shop {
-  const database = useTestDatabase();
+/** The whole engine behind HTTP, on databases of its own. LowStock is announced at 2. */
+export function useShop(options: HouseOptions = {}): Shop {
   const shop = new Shop();
-  beforeAll(() => shop.open(database.url, options));
-  afterAll(() => shop.close());
+  beforeAll(() => shop.open(options), 120_000);
+  afterAll(() => shop.close(), 120_000);
   return shop;
 }
 
@@ -47,48 +40,70 @@ export interface WantedOrder {
 
 const patient = { timeout: 25_000, interval: 20 };
 
+/** Which service answers what begins like this. */
+const answering: Readonly<Record<string, string>> = {
+  products: "catalog",
+  stock: "inventory",
+  reservations: "inventory",
+  shipments: "fulfillment",
+  availability: "storefront",
+};
+
 export class Shop {
-  engine!: Holdfast;
-  /** The test's own way to the database. */
-  pool!: Pool;
-  url!: string;
-  private server!: TestServer;
+  private readonly house = new House();
   private named = 0;
   private readonly products = new Map<string, string>();
 
-  async open(databaseUrl: string, options: ShopOptions = {}): Promise<void> {
-    const logger = createLogger("silent");
-    this.url = databaseUrl;
-    this.engine = await createHoldfast({ databaseUrl, lowStockThreshold: 2, logger, ...options });
-    this.pool = createPool(databaseUrl, { max: 4, name: "test" });
-    this.server = await startServer(
-      (app) => {
-        for (const service of this.engine.services) service.registerRoutes(app);
-        registerEventRoutes(app, readerOf(this.pool), serviceNames);
-        registerBusRoutes(app, this.engine.bus);
-      },
-      { bodyLimitBytes: 1_048_576 },
-    );
+  open(options: HouseOptions): Promise<void> {
+    return this.house.open(options);
   }
 
-  async close(): Promise<void> {
-    // A connection whose last request was answered while the server stops would keep it from ending.
-    const idle = setInterval(() => this.server?.app.server.closeIdleConnections(), 20);
-    await this.server?.app.close();
-    clearInterval(idle);
-    await this.engine?.close();
-    await this.pool?.end();
+  close(): Promise<void> {
+    return this.house.close();
+  }
+
+  /** Where this service runs. */
+  engineOf(service: string): Holdfast {
+    return this.house.partOf(service).engine;
+  }
+
+  /** The test's own way to the database of a service. */
+  poolOf(service: string): Pool {
+    return this.house.partOf(service).pool;
   }
 
   // ---- asking ------------------------------------------------------------------------------------------------------
 
   send({ method, path, body, headers = {} }: HttpRequest): Promise<HttpAnswer> {
-    if (body === undefined) return this.server.call(path, { method, headers });
-    return this.server.call(path, {
+    const server = this.serverOf(path);
+    if (body === undefined) return server.call(path, { method, headers });
+    return server.call(path, {
       method,
       headers: { "content-type": "application/json", ...headers },
       body: typeof body === "string" ? body : JSON.stringify(body),
     });
+  }
+
+  /** The events of all services, as their feeds tell them. */
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it looks for.
+  async feed(limit: number): Promise<any[]> {
+    const events: unknown[] = [];
+    for (const { server } of this.house.all) {
+      for (let after = ""; ; ) {
+        const { body } = await server.call(`/v1/events?limit=${limit}${after && `&after=${after}`}`);
+        if (body.items.length === 0) break;
+        events.push(...body.items);
+        after = body.next;
+      }
+    }
+    return events;
+  }
+
+  private serverOf(path: string): TestServer {
+    const [, , noun = "", name = ""] = path.split(/[/?]/);
+    const service = noun === "consumers" ? name : (answering[noun] ?? noun);
+    const isService = serviceNames.some((known) => known === service);
+    return this.house.partOf(isService ? service : "orders").server;
   }
 
   get(path: string): Promise<HttpAnswer> {
@@ -205,7 +220,7 @@ export class Shop {
 
   /** The group handles nothing until what this answers is called: somebody else has its cursors. */
   async holdUp(group: string): Promise<() => Promise<void>> {
-    const client = await this.pool.connect();
+    const client = await this.poolOf(group).connect();
     await client.query("begin");
     await client.query(`select from ${group}.cursors order by topic for update`);
     let isHeldUp = true;
@@ -231,14 +246,14 @@ export class Shop {
   async deliver(group: string, events: readonly BusEvent[]): Promise<void> {
     const { topics, handle } = this.subscriptionOf(group);
     const heard = events.filter(({ topic, type }) => topics[topic]?.includes(type));
-    const afterCommit = await transact(this.pool, (tx) => handle(tx, heard));
+    const afterCommit = await transact(this.poolOf(group), (tx) => handle(tx, heard));
     afterCommit?.();
   }
 
   /** Everything that was ever said, topic by topic, as the bus brings it. */
   async said(): Promise<BusEvent[]> {
     const logs = serviceNames.map(async (topic) => {
-      const { rows } = await this.pool.query(
+      const { rows } = await this.poolOf(topic).query(
         `select position, at, events from ${topic}.log order by position`,
       );
       return rows.flatMap((row) => busEventsOf(topic, row));
@@ -247,7 +262,7 @@ export class Shop {
   }
 
   private subscriptionOf(group: string): Subscription {
-    return this.engine.services.find(({ name }) => name === group)!.subscription!;
+    return this.engineOf(group).services.find(({ name }) => name === group)!.subscription!;
   }
 
   // ---- what must be true when all is done --------------------------------------------------------------------------
@@ -255,31 +270,42 @@ export class Shop {
   /** All that was written has been handled, and every payment is settled. */
   async settled(): Promise<void> {
     await vi.waitFor(async () => {
-      const { body } = await this.get("/v1/consumers");
-      const isBehind = ({ group, lag, retrying }: Progress) => lag + retrying > 0 && group !== "storefront";
-      expect(body.items.filter(isBehind)).toEqual([]);
-      const { rows } = await this.pool.query(
-        `select id, status from payments.payments where status in ('open', 'charging', 'refunding')
-         union all select id, status from fulfillment.shipments where status = 'handing_over'`,
-      );
-      expect(rows).toEqual([]);
+      await this.heard();
+      const charging = `select id, status from payments.payments where status in ('open', 'charging', 'refunding')`;
+      const leaving = `select id, status from fulfillment.shipments where status = 'handing_over'`;
+      expect((await this.poolOf("payments").query(charging)).rows).toEqual([]);
+      expect((await this.poolOf("fulfillment").query(leaving)).rows).toEqual([]);
     }, patient);
+  }
+
+  /** Everything has been handled that was written before; `topic` limits that to one service's events. */
+  private async heard(topic?: string): Promise<void> {
+    for (const { engine } of this.house.all) {
+      const isBehind = (state: ConsumerState) =>
+        state.lag + state.retrying > 0 &&
+        state.group !== "storefront" &&
+        (topic === undefined || state.topic === topic);
+      expect((await engine.bus.consumers()).filter(isBehind)).toEqual([]);
+    }
   }
 
   /** Every order has ended, nothing is held, the bank has what was bought and no more, and every promise is kept. */
   async addsUp(): Promise<void> {
     await this.settled();
     const open = `select id, status from orders.orders where ended_as is null`;
-    expect((await this.pool.query(open)).rows).toEqual([]);
+    expect((await this.poolOf("orders").query(open)).rows).toEqual([]);
     const held = `select store_id, sku, quantity_reserved from inventory.stock where quantity_reserved <> 0`;
-    expect((await this.pool.query(held)).rows).toEqual([]);
-    const { rows } = await this.pool.query(
-      `select (select coalesce(sum(total_minor), 0)::float8 from orders.orders where status = 'completed') as sold,
-              (select coalesce(sum(amount_minor - refunded_minor), 0)::float8 from payments.simulated_bank
-               where status = 'succeeded' or status = 'pending' and settles_at <= now()) as taken`,
+    expect((await this.poolOf("inventory").query(held)).rows).toEqual([]);
+    const sold = `select coalesce(sum(total_minor), 0)::float8 as minor from orders.orders where status = 'completed'`;
+    const taken = `select coalesce(sum(amount_minor - refunded_minor), 0)::float8 as minor from payments.simulated_bank
+                   where status = 'succeeded' or status = 'pending' and settles_at <= now()`;
+    const bought = (await this.poolOf("orders").query(sold)).rows;
+    expect((await this.poolOf("payments").query(taken)).rows, "what the bank has is what was sold").toEqual(
+      bought,
     );
-    expect(rows[0].taken, "what the bank has is what was sold").toBe(rows[0].sold);
-    expect((await this.get("/v1/dead-letters")).body.items).toEqual([]);
+    for (const { engine } of this.house.all) {
+      expect((await engine.bus.deadLetters({}, undefined, 10)).items).toEqual([]);
+    }
     expect(await this.violations()).toEqual([]);
   }
 
@@ -287,24 +313,27 @@ export class Shop {
   async everything(): Promise<Record<string, unknown>> {
     const tables = ["orders.orders", "inventory.stock", "inventory.reservations", "payments.payments"]
       .concat(["payments.simulated_bank", "fulfillment.shipments", "carts.carts"])
-      .concat(serviceNames.map((name) => `${name}.log`));
+      .concat(serviceNames.filter((name) => name !== "storefront").map((name) => `${name}.log`));
     const contents = tables.map(async (table) => {
-      const { rows } = await this.pool.query(`select to_json(t)::text as row from ${table} t order by 1`);
+      const pool = this.poolOf(table.split(".")[0]!);
+      const { rows } = await pool.query(`select to_json(t)::text as row from ${table} t order by 1`);
       return [table, rows.map(({ row }) => row)];
     });
     return Object.fromEntries(await Promise.all(contents));
   }
 
-  /** What the services find broken, all of them at the same moment. */
+  /** What the services find broken, those of a database all at the same moment. */
   async violations(): Promise<string[]> {
-    return onSnapshot(this.pool, async (database) => {
-      const found: string[] = [];
-      for (const service of this.engine.services) {
-        const findings = await service.verify(database, () => {});
-        found.push(...findings.flatMap(({ violations }) => violations));
-      }
-      return found;
-    });
+    const found: string[] = [];
+    for (const { engine, pool } of this.house.all) {
+      await onSnapshot(pool, async (database) => {
+        for (const service of engine.services) {
+          const findings = await service.verify(database, () => {});
+          found.push(...findings.flatMap(({ violations }) => violations));
+        }
+      });
+    }
+    return found;
   }
 
   // ---- what is there -----------------------------------------------------------------------------------------------
@@ -317,13 +346,18 @@ export class Shop {
   /** A new SKU with so many on hand in the store `main`. */
   async stocked(quantity: number, sku = this.fresh("sku")): Promise<string> {
     await this.priced(sku, 250);
-    if (quantity > 0) await this.engine.count({ store_id: "main", sku }, quantity, { reason: "found" });
+    if (quantity > 0)
+      await this.engineOf("inventory").count({ store_id: "main", sku }, quantity, { reason: "found" });
     return sku;
   }
 
   async priced(sku: string, price_minor: number): Promise<void> {
     const content = { name: sku, skus: [{ sku, price_minor, currency: "EUR" }] };
-    expect(await this.engine.putProduct(this.productOf(sku), content)).toMatchObject({ accepted: true });
+    expect(await this.engineOf("catalog").putProduct(this.productOf(sku), content)).toMatchObject({
+      accepted: true,
+    });
+    // Where the others are elsewhere, they hear of it a moment later.
+    if (this.house.all.length > 1) await vi.waitFor(() => this.heard("catalog"), patient);
   }
 
   /** Each SKU is a product of its own. */
@@ -336,34 +370,28 @@ export class Shop {
   /** A new reservation. */
   async held(...lines: Line[]): Promise<string> {
     const id = this.fresh("hold");
-    expect(await this.engine.reserve(id, lines)).toMatchObject({ accepted: true });
+    expect(await this.engineOf("inventory").reserve(id, lines)).toMatchObject({ accepted: true });
     return id;
   }
 
   /** Every change stands in a log. */
   async changes(): Promise<number> {
-    const { rows } = await this.pool.query(
-      "select (select count(*) from inventory.log) + (select count(*) from catalog.log) as changes",
-    );
-    return rows[0].changes;
+    const counts = ["inventory", "catalog"].map(async (service) => {
+      const { rows } = await this.poolOf(service).query(`select count(*) as count from ${service}.log`);
+      return Number(rows[0].count);
+    });
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count);
   }
 
   /** The data of the events of this type about this subject. */
   async events(type: string, subject: string): Promise<unknown[]> {
-    const { rows } = await this.pool.query(
+    const { rows } = await this.poolOf("inventory").query(
       `select event -> 'data' as data from inventory.log, json_array_elements(events::json) as event
        where event ->> 'type' = $1 and event ->> 'subject' = $2 order by position`,
       [type, subject],
     );
     return rows.map(({ data }) => data);
   }
-}
-
-/** The storefront says only now and then how far it has come. */
-interface Progress {
-  readonly group: string;
-  readonly lag: number;
-  readonly retrying: number;
 }
 
 export function line(sku: string, quantity: number, store_id = "main"): Line {

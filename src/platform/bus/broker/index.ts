@@ -11,6 +11,8 @@ import { Topics } from "./topics.ts";
 
 export interface BrokerBusOptions extends BusOptions {
   readonly broker: Broker;
+  /** Those of the services that write of their own accord: their logs are published. */
+  readonly logs: readonly string[];
   /** Before the names of all topics, so that several shops can share a broker. */
   readonly prefix: string;
 }
@@ -32,8 +34,8 @@ export const relayMigrations = migrationsBeside(import.meta.url, relayGroup, "re
 
 /** The services' logs go to the broker by the relay, and come from there to the groups of all processes. */
 export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
-  const { broker, prefix, schemas, registry, pool, logger } = options;
-  const topics = new Topics(broker, prefix, schemas);
+  const { broker, logs, prefix, registry, pool, logger } = options;
+  const topics = new Topics(broker, prefix, logs);
   const metrics = createBrokerMetrics(registry, broker);
   const publicTopics = new Map<string, PublicTopic[]>();
   const inbound: InboundTopic[] = [];
@@ -48,8 +50,8 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
     carrier = new BrokerCarrier({ ...parts, broker, topics, pool, logger, metrics });
     return carrier;
   });
-  const beats = heartbeats(schemas, { broker, topics, pool, logger });
-  for (const service of schemas) topics.add(topics.nameOf(heartbeatOf(service)));
+  const beats = heartbeats(logs, { broker, topics, pool, logger });
+  for (const service of logs) topics.add(topics.nameOf(heartbeatOf(service)));
 
   return {
     ...bus,
@@ -72,7 +74,7 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
     ageMs: (group, service) => carrier.ageMs(group, service),
 
     start() {
-      bus.subscribe(relaySubscription({ broker, topics, services: schemas, publicTopics, metrics }));
+      bus.subscribe(relaySubscription({ broker, topics, services: logs, publicTopics, metrics }));
       bus.start();
       beats.start();
       for (const { topic, receive } of inbound) {

@@ -129,6 +129,9 @@ export class Consumer {
     } else if (this.inHand.some(({ isAhead }) => isAhead)) {
       this.wantsSave = true;
       this.wake();
+    } else if (this.isBehind) {
+      // Somebody else had the cursors, and has done nothing with them.
+      this.wake();
     }
   }
 

@@ -16,7 +16,7 @@ const shop = useShop();
 
 beforeAll(async () => {
   await shop.stocked(10, "mug");
-  await shop.engine.reserve("open", [line("mug", 2)]);
+  await shop.engineOf("inventory").reserve("open", [line("mug", 2)]);
 });
 
 const invalid = (request: HttpRequest, field: string) => shop.refused(request, 422, "request.invalid", field);

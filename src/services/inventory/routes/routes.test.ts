@@ -23,6 +23,7 @@ describe("stock", () => {
       quantity_on_hand: 10,
       quantity_reserved: 3,
       quantity_available: 7,
+      quantity_owed: 0,
       version: 3,
       last_updated_at: instant,
     });
@@ -112,11 +113,13 @@ describe("movements", () => {
   it("tell what happened, why, and what came of it", async () => {
     const sku = await shop.stocked(0);
     const adjustment = shop.fresh("delivery");
-    await shop.engine.adjust(adjustment, { lines: [line(sku, 10)], reason: "delivery", actor: "Ada" });
+    await shop
+      .engineOf("inventory")
+      .adjust(adjustment, { lines: [line(sku, 10)], reason: "delivery", actor: "Ada" });
     const id = shop.fresh("hold");
-    await shop.engine.reserve(id, [line(sku, 4)], { order_id: "order-1" });
-    await shop.engine.commit(id, { lines: [line(sku, 1)] });
-    await shop.engine.release(id, "payment_failed");
+    await shop.engineOf("inventory").reserve(id, [line(sku, 4)], { order_id: "order-1" });
+    await shop.engineOf("inventory").commit(id, { lines: [line(sku, 1)] });
+    await shop.engineOf("inventory").release(id, "payment_failed");
 
     const { body } = await shop.get(`${stockPath(sku)}/movements`);
     const of = { reservation_id: id, order_id: "order-1" };
