@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { pauseAfter } from "./patience.ts";
+import type { Haul, StoredRecord } from "./record-reader.ts";
+
+export interface PartitionOptions {
+  readonly topic: string;
+  readonly partition: number;
+  readonly logger: Logger;
+  /** Where to begin. */
+  begin(): Promise<number | undefined>;
+  oldest(): Promise<number>;
+  deliver(records: readonly StoredRecord[]): Promise<void>;
+  /** It may be fetched from again. */
+  ready(): void;
+}
+
+const longestPauseMs = 5_000;
+
+/**
+ * One partition that is ours: what is fetched waits here until what came before it has been taken. That is one batch
+ * at most, so that memory is bounded and there is something at hand when the one before is done.
+ */
+export class Partition {
+  readonly topic: string;
+  readonly partition: number;
+  private readonly options: PartitionOptions;
+  /** Grows whenever we go on from somewhere else; what was under way under an older one no longer counts. */
+  private turn = 0;
+  private position: number | undefined;
+  private waiting: readonly StoredRecord[] = [];
+  private isDelivering = false;
+  private hasEnded = false;
+  /** Since when it cannot be fetched from. */
+  private blockedSince: number | undefined = Date.now();
+
+  constructor(options: PartitionOptions) {
+    this.options = options;
+    this.topic = options.topic;
+    this.partition = options.partition;
+    void this.place(() => options.begin());
+  }
+
+  /** The offset to fetch from, unless there is enough at hand. */
+  wanted(): { readonly turn: number; readonly offset: number } | undefined {
+    if (this.position === undefined || this.waiting.length > 0) return undefined;
+    return { turn: this.turn, offset: this.position };
+  }
+
+  blockedMs(now: number): number {
+    return this.blockedSince === undefined ? 0 : now - this.blockedSince;
+  }
+
+  take(turn: number, haul: Haul): void {
+    if (turn !== this.turn) return;
+    this.position = haul.next;
+    if (haul.records.length === 0) return;
+    this.waiting = haul.records;
+    if (this.isDelivering) this.blockedSince = Date.now();
+    else void this.deliverAll(turn);
+  }
+
+  /** Nothing is there any more at the offset that was asked for. */
+  goToOldest(turn: number): void {
+    if (turn === this.turn) this.seek(undefined);
+  }
+
+  seek(offset: number | undefined): void {
+    void this.place(async () => offset);
+  }
+
+  end(): void {
+    this.hasEnded = true;
+    this.reset();
+  }
+
+  private reset(): number {
+    this.position = undefined;
+    this.waiting = [];
+    this.isDelivering = false;
+    this.blockedSince = Date.now();
+    return ++this.turn;
+  }
+
+  private async place(find: () => Promise<number | undefined>): Promise<void> {
+    const turn = this.reset();
+    await this.untilItWorks(turn, "cannot tell where to go on", async () => {
+      const position = (await find()) ?? (await this.options.oldest());
+      if (turn !== this.turn) return;
+      this.position = position;
+      this.blockedSince = undefined;
+      this.options.ready();
+    });
+  }
+
+  private async deliverAll(turn: number): Promise<void> {
+    this.isDelivering = true;
+    while (turn === this.turn && this.waiting.length > 0) {
+      const records = this.waiting;
+      this.waiting = [];
+      this.blockedSince = undefined;
+      this.options.ready();
+      await this.untilItWorks(turn, "messages were not taken", () => this.options.deliver(records));
+    }
+    if (turn === this.turn) this.isDelivering = false;
+  }
+
+  private async untilItWorks(turn: number, trouble: string, work: () => Promise<void>): Promise<void> {
+    for (let failures = 1; turn === this.turn && !this.hasEnded; failures++) {
+      try {
+        return await work();
+      } catch (error) {
+        const { topic, partition } = this;
+        this.options.logger.warn(
+          { err: error, topic, partition },
+          `kafka: ${trouble}, and it is tried again`,
+        );
+        await sleep(pauseAfter(failures, longestPauseMs));
+      }
+    }
+  }
+}
