@@ -1,0 +1,52 @@
+import type { ConsumeMessage, Options } from "amqplib";
+import type { InboundMessage, OutgoingMessage, ReceivedMessage } from "../broker/broker.ts";
+import { attributesOf, binaryHeaders, unfold } from "../broker/cloud-events.ts";
+
+const longestRoutingKey = 255;
+
+export function propertiesOf({ attributes }: OutgoingMessage): Options.Publish {
+  return {
+    headers: binaryHeaders(attributes, "cloudEvents:"),
+    persistent: true,
+    mandatory: true,
+    ...(attributes.datacontenttype === undefined ? {} : { contentType: attributes.datacontenttype }),
+    ...(attributes.id === undefined ? {} : { messageId: attributes.id }),
+  };
+}
+
+/** AMQP has room for 255 bytes; the whole key is among the attributes. */
+export function routingKeyOf({ key }: OutgoingMessage): string {
+  const bytes = Buffer.from(key);
+  if (bytes.length <= longestRoutingKey) return key;
+  return bytes
+    .subarray(0, longestRoutingKey)
+    .toString()
+    .replace(/\uFFFD+$/, "");
+}
+
+export function receivedMessage(message: ConsumeMessage): ReceivedMessage {
+  const { headers = {}, contentType } = message.properties;
+  const attributes = attributesOf(headers);
+  return {
+    offset: offsetOf(message),
+    key: attributes.partitionkey ?? message.fields.routingKey,
+    attributes: contentType === undefined ? attributes : { ...attributes, datacontenttype: contentType },
+    body: message.content.toString(),
+  };
+}
+
+export function inboundMessage(topic: string, message: ConsumeMessage): InboundMessage {
+  const { headers = {}, contentType, messageId } = message.properties;
+  const { attributes, body } = unfold(contentType, headers, message.content.toString());
+  const name = messageId ?? attributes.id;
+  return { attributes, body, place: name === undefined ? topic : `${topic} ${name}` };
+}
+
+export function offsetOf(message: ConsumeMessage): number {
+  return message.properties.headers!["x-stream-offset"];
+}
+
+/** NaN when it does not say. */
+export function timeOf(message: ConsumeMessage): number {
+  return Date.parse(attributesOf(message.properties.headers ?? {}).time ?? "");
+}

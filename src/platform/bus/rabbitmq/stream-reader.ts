@@ -1,0 +1,116 @@
+import type { Logger } from "../../telemetry/logger.ts";
+import type { FollowOptions } from "../broker/broker.ts";
+import type { OpenChannel } from "./channel.ts";
+import type { Connection } from "./connection.ts";
+import { credit, Deliveries } from "./deliveries.ts";
+import { unreachable } from "./errors.ts";
+import type { Glance } from "./glance.ts";
+import { receivedMessage } from "./messages.ts";
+import { persist, unlessAborted } from "./turns.ts";
+
+/** The one partition of a stream. */
+const partition = 0;
+
+export interface StreamReaderOptions {
+  readonly topic: string;
+  /** Under which the broker lists the consumer. */
+  readonly name: string;
+  readonly follow: Pick<FollowOptions, "begin" | "deliver">;
+  readonly connection: Connection;
+  readonly glance: Glance;
+  readonly logger: Logger;
+}
+
+interface Place {
+  /** Undefined is the oldest message there is. */
+  readonly offset: number | undefined;
+}
+
+/**
+ * Reads one stream for one group. A *turn* lasts until somebody seeks; its last delivery may then still be under way,
+ * and nobody waits for it. Whatever is lost within a turn (the connection, or the channel, which the broker takes away
+ * when a delivery takes longer than its consumer_timeout) is found again: the delivery ends, and `begin` is asked anew.
+ */
+export class StreamReader {
+  private readonly options: StreamReaderOptions;
+  private readonly ended: Promise<void>;
+  private turn = new AbortController();
+  private sought: Place | undefined;
+  private isClosed = false;
+
+  constructor(options: StreamReaderOptions) {
+    this.options = options;
+    this.ended = this.takeTurns();
+  }
+
+  seek(offset: number | undefined): void {
+    this.sought = { offset };
+    this.turn.abort();
+  }
+
+  /** Does not wait for a delivery that is under way. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    this.turn.abort();
+    await this.ended;
+  }
+
+  private async takeTurns(): Promise<void> {
+    const { topic, name, connection, logger } = this.options;
+    const onFailure = (error: Error) => {
+      if (!connection.state.isUp) return; // which is told already
+      logger.warn({ err: error, topic, consumer: name }, "reading a stream was broken off; going on");
+    };
+    while (!this.isClosed) {
+      const { signal } = this.turn;
+      await persist(signal, (onProgress) => this.readUntilLost(signal, onProgress), onFailure);
+      if (!this.isClosed) this.turn = new AbortController();
+    }
+  }
+
+  private async readUntilLost(signal: AbortSignal, onProgress: () => void): Promise<void> {
+    const { topic, connection } = this.options;
+    const open = await connection.channelUnlessAborted(signal);
+    const deliveries = new Deliveries(open, async (messages) => {
+      signal.throwIfAborted();
+      await this.options.follow.deliver(topic, partition, messages.map(receivedMessage));
+      onProgress();
+    });
+    try {
+      await this.consume(open, deliveries, signal);
+      const reason = await unlessAborted(signal, open.closed);
+      await unlessAborted(signal, deliveries.settled());
+      throw unreachable(`reading ${topic}`, reason);
+    } finally {
+      open.close();
+    }
+  }
+
+  private async consume(open: OpenChannel, deliveries: Deliveries, signal: AbortSignal): Promise<void> {
+    const { topic, name } = this.options;
+    const { sought } = this;
+    const place = sought ?? { offset: await unlessAborted(signal, this.begin()) };
+    const from = (await unlessAborted(signal, this.isThere(place))) ? place.offset : undefined;
+    const options = { consumerTag: name, arguments: { "x-stream-offset": from ?? "first" } };
+    await unlessAborted(signal, open.channel.prefetch(credit));
+    await unlessAborted(signal, open.channel.consume(topic, deliveries.take, options));
+    if (this.sought === sought) this.sought = undefined;
+  }
+
+  private async begin(): Promise<number | undefined> {
+    return this.options.follow.begin(this.options.topic, partition);
+  }
+
+  /**
+   * The broker takes an offset behind the end for a wish to see nothing until then. Ours never are, unless the stream
+   * was made anew: then all of it is new.
+   */
+  private async isThere({ offset }: Place): Promise<boolean> {
+    const { topic, glance, logger } = this.options;
+    if (offset === undefined) return true;
+    const end = await glance.end(topic);
+    if (offset <= end) return true;
+    logger.warn({ topic, offset, end }, "the stream ends before the offset to go on from; reading all of it");
+    return false;
+  }
+}
