@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import type { InboundTopic, PublicTopic } from "./bus/channels.ts";
 import type { Subscription } from "./bus/port.ts";
 import type { Probe } from "./http/health.ts";
 import type { HttpServer } from "./http/server.ts";
@@ -37,6 +38,10 @@ export interface Service {
   readonly name: string;
   /** What it listens to; the engine puts it on the bus. */
   readonly subscription?: Subscription;
+  /** What it tells the world outside, where there is a bus that reaches it. */
+  readonly publishes?: PublicTopic;
+  /** What it takes from there. */
+  readonly receives?: InboundTopic;
   /** What there is to keep beside its log, or to take out of it before a part of it goes. */
   readonly keeps?: Pick<KeptLog, "days" | "snapshot" | "tables">;
   /** What `/health` asks of it, beside the database. */

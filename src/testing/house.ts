@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { inject } from "vitest";
 import { createHoldfast, type Holdfast, type HoldfastOptions } from "../holdfast.ts";
+import { busProbe } from "../platform/bus/probe.ts";
 import { registerBusRoutes } from "../platform/bus/routes.ts";
 import { registerEventRoutes } from "../platform/log/routes.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
 import { readerOf } from "../platform/postgres/statement.ts";
 import { type ServiceName, serviceNames } from "../platform/settings.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
+import { createRegistry } from "../platform/telemetry/metrics.ts";
+import type { BrokerName } from "./broker-process.ts";
 import { sharedBroker } from "./brokers.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { startServer, type TestServer } from "./http-server.ts";
@@ -18,7 +21,11 @@ declare module "vitest" {
   }
 }
 
-export type HouseOptions = Omit<HoldfastOptions, "databaseUrl" | "logger" | "services">;
+export interface HouseOptions
+  extends Omit<HoldfastOptions, "databaseUrl" | "logger" | "registry" | "services"> {
+  /** Which services share a database and a process. Absent: as it is in this kind of house. */
+  readonly parts?: readonly (readonly ServiceName[])[];
+}
 
 /** Services that run in one process, on one database. */
 export interface Part {
@@ -38,14 +45,14 @@ export class House {
     return this.parts;
   }
 
-  async open(options: HouseOptions): Promise<void> {
+  async open({ parts, ...options }: HouseOptions): Promise<void> {
     const kind = inject("house");
     const isTogether = kind === "together";
-    const bus = await busSettings(kind);
-    for (const services of isTogether ? [serviceNames] : serviceNames.map((name) => [name])) {
+    const bus = isTogether ? {} : brokerSettings(kind, await sharedBroker(kind));
+    for (const services of parts ?? (isTogether ? [serviceNames] : serviceNames.map((name) => [name]))) {
       const database = await createTestDatabase();
       this.databases.push(database);
-      this.parts.push(await openPart(services, { ...options, ...bus, databaseUrl: database.url }));
+      this.parts.push(await openPart(services, { ...bus, ...options, databaseUrl: database.url }));
     }
   }
 
@@ -71,7 +78,8 @@ export class House {
 
 async function openPart(services: readonly ServiceName[], options: HoldfastOptions): Promise<Part> {
   const logger = createLogger("silent");
-  const engine = await createHoldfast({ lowStockThreshold: 2, logger, services, ...options });
+  const registry = createRegistry();
+  const engine = await createHoldfast({ lowStockThreshold: 2, logger, registry, services, ...options });
   const pool = createPool(options.databaseUrl, { max: 4, name: "test" });
   const server = await startServer(
     (app) => {
@@ -79,19 +87,18 @@ async function openPart(services: readonly ServiceName[], options: HoldfastOptio
       registerEventRoutes(app, readerOf(pool), engine.logs);
       registerBusRoutes(app, engine.bus);
     },
-    { bodyLimitBytes: 1_048_576 },
+    { bodyLimitBytes: 1_048_576, registry, probes: [busProbe(engine.bus)] },
   );
   return { services, engine, pool, server };
 }
 
-async function busSettings(kind: "together" | "kafka" | "rabbitmq") {
+/** With topics and groups that nobody else has. */
+export function brokerSettings(name: BrokerName, address: string) {
   const topicPrefix = `${randomUUID()}.`;
-  switch (kind) {
-    case "together":
-      return {};
+  switch (name) {
     case "kafka":
-      return { bus: kind, kafkaBrokers: [await sharedBroker(kind)], kafkaPartitions: 2, topicPrefix };
+      return { bus: name, kafkaBrokers: [address], kafkaPartitions: 2, topicPrefix };
     case "rabbitmq":
-      return { bus: kind, rabbitmqUrl: await sharedBroker(kind), topicPrefix };
+      return { bus: name, rabbitmqUrl: address, topicPrefix };
   }
 }

@@ -407,7 +407,7 @@ describe("what the catalogue says", () => {
   it("drops a SKU that the product no longer has, in every store, with its stock and holds kept", () => {
     given(mugs, stock("MUG", 3, "north"), pens, reserved("r1", { MUG: 2 }))
       .when(sync("P1", "PEN"))
-      .then(delisted("MUG"))
+      .then(delisted("MUG", "main", "north"))
       .leaving("MUG", { listed: false, quantity_on_hand: 10, quantity_reserved: 2 })
       .leaving("MUG", { listed: false, quantity_on_hand: 3 }, "north");
   });
@@ -415,13 +415,13 @@ describe("what the catalogue says", () => {
   it("takes a SKU up again where it was", () => {
     given(mugs, delisted("MUG"))
       .when(sync("P1", "MUG"), reserve("r1", { MUG: 10 }))
-      .then(listed("MUG"), reserved("r1", { MUG: 10 }));
+      .then(listed("MUG", "P1", "main"), reserved("r1", { MUG: 10 }));
   });
 
   it("moves a SKU to another product, which the old one then no longer drops", () => {
     given(mugs, pens)
       .when(sync("P2", "MUG"), sync("P1", "PEN"))
-      .then(listed("MUG", "P2"))
+      .then(listed("MUG", "P2", "main"))
       .leaving("MUG", { product_id: "P2", listed: true });
   });
 

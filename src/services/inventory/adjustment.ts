@@ -7,12 +7,13 @@ import type {
   InventoryEvent,
   InventoryRefusal,
   Line,
+  MoveStock,
   Reservation,
   SyncProduct,
 } from "./contract.ts";
 import { short, tooMuch, unknownSku } from "./refusal.ts";
-import { releaseOf, remaining } from "./reservation.ts";
-import { keyOf, mergeLines } from "./stock.ts";
+import { makeRoom } from "./shortfall.ts";
+import { balanceOf, keyOf, mergeLines } from "./stock.ts";
 
 type Decided = Decision<InventoryEvent, InventoryRefusal>;
 
@@ -28,7 +29,22 @@ export function adjust(book: StockBook, command: AdjustStock): Decided {
 }
 
 /**
- * An absolute count. With an expected version it succeeds once, which is written down even if the count was right
+ * Goods that have come or gone, once for each id. A refusal would not bring them back: what is promised to others is
+ * taken from them, and what is not even there is owed.
+ */
+export function move(book: StockBook, command: MoveStock): Decided {
+  const lines = mergeLines(command.lines);
+  const earlier = book.adjustment(command.adjustment_id);
+  if (earlier !== undefined)
+    return isSame(earlier, lines, command.reason) ? accept() : refuse(conflict(earlier));
+  const unknown = lines.filter((line) => book.stock(line) === undefined && !book.productOf(line.sku));
+  const refusal =
+    unknown.length > 0 ? unknownSku(unknown) : (tooMuch(lines) ?? tooMuch(balances(book, lines)));
+  return refusal === undefined ? carryOut(book, lines, command, command.adjustment_id) : refuse(refusal);
+}
+
+/**
+ * An absolute count, of what is there: nothing is owed any more. With an expected version it succeeds once, which is written down even if the count was right
  * already, so that a retry is answered as before.
  */
 export function count(book: StockBook, command: CountStock): Decided {
@@ -44,7 +60,7 @@ export function count(book: StockBook, command: CountStock): Decided {
       detail: `Version ${command.expected_version} was expected; the stock is at version ${record?.version ?? 0}.`,
     });
   }
-  const quantity = command.quantity_on_hand - (record?.quantity_on_hand ?? 0);
+  const quantity = command.quantity_on_hand - balanceOf(record);
   if (record !== undefined && quantity === 0 && id === null) return accept();
   return change(book, [{ store_id: command.store_id, sku: command.sku, quantity }], command, id);
 }
@@ -62,7 +78,7 @@ export function restock(book: StockBook, reservation: Reservation, reason: strin
     .filter((line) => line.quantity_committed > 0)
     .map(({ store_id, sku, quantity_committed }) => ({ store_id, sku, quantity: quantity_committed }));
   if (lines.length === 0 || book.adjustment(adjustment_id) !== undefined) return accept();
-  const overflow = tooMuch(sumsOnHand(book, lines));
+  const overflow = tooMuch(balances(book, lines));
   if (overflow !== undefined) return refuse(overflow);
   return accept({ type: "InventoryAdjusted", data: { adjustment_id, lines, reason, actor: "orders" } });
 }
@@ -74,11 +90,21 @@ export function restockId({ reservation_id }: { readonly reservation_id: string 
 function change(
   book: StockBook,
   lines: readonly Line[],
-  { reason, actor, force }: Pick<AdjustStock, "reason" | "actor" | "force">,
+  command: AdjustStock | CountStock,
   adjustment_id: string | null,
 ): Decided {
-  const refusal = cannotChange(book, lines, force);
-  if (refusal !== undefined) return refuse(refusal);
+  const refusal = cannotChange(book, lines, command.force);
+  return refusal === undefined ? carryOut(book, lines, command, adjustment_id) : refuse(refusal);
+}
+
+function carryOut(
+  book: StockBook,
+  lines: readonly Line[],
+  command: AdjustStock | CountStock | MoveStock,
+  adjustment_id: string | null,
+): Decided {
+  const { reason, actor } = command;
+  const occurred_at = "occurred_at" in command ? command.occurred_at : null;
   const opened: InventoryEvent[] = lines
     .filter((line) => book.stock(line) === undefined)
     .map(({ store_id, sku }) => ({
@@ -89,7 +115,10 @@ function change(
   return accept(
     ...opened,
     ...releases,
-    { type: "InventoryAdjusted", data: { adjustment_id, lines, reason, actor } },
+    {
+      type: "InventoryAdjusted",
+      data: { adjustment_id, lines, reason, actor, ...(occurred_at !== null && { occurred_at }) },
+    },
     ...shortfalls,
   );
 }
@@ -104,7 +133,7 @@ export function syncProduct(book: StockBook, { product_id, skus }: SyncProduct):
   for (const sku of skus) {
     const known = book.productOf(sku);
     if (known?.product_id !== product_id || !known.listed) {
-      events.push({ type: "SkuListed", data: { product_id, sku } });
+      events.push({ type: "SkuListed", data: { product_id, sku, lines: unmoved(book, sku) } });
     }
     if (book.stock({ store_id, sku }) === undefined) {
       events.push({ type: "StockOpened", data: { product_id, store_id, sku } });
@@ -112,69 +141,14 @@ export function syncProduct(book: StockBook, { product_id, skus }: SyncProduct):
   }
   const wanted = new Set(skus);
   for (const { sku } of book.skusOf(product_id)) {
-    if (!wanted.has(sku)) events.push({ type: "SkuDelisted", data: { product_id, sku } });
+    if (wanted.has(sku)) continue;
+    events.push({ type: "SkuDelisted", data: { product_id, sku, lines: unmoved(book, sku) } });
   }
   return accept(...events);
 }
 
-// ---- room for a forced cut -----------------------------------------------------------------------------------------
-
-/** Releases whole reservations, the newest unpaid ones first, then the newest paid ones, until the rest fits. */
-function makeRoom(book: StockBook, lines: readonly Line[]) {
-  const victims = new Set<Reservation>();
-  const shortfalls: InventoryEvent[] = [];
-  for (const line of lines) {
-    const record = book.stock(line);
-    if (record === undefined || record.quantity_available + line.quantity >= 0) continue;
-    const candidates = book
-      .openReservations()
-      .map((reservation) => ({ reservation, quantity: heldOf(reservation, line) }))
-      .filter(({ quantity }) => quantity > 0)
-      .sort((a, b) => newestUnpaidFirst(a.reservation, b.reservation));
-    let missing = -(record.quantity_available + line.quantity);
-    const named: typeof candidates = [];
-    for (const candidate of candidates) {
-      if (victims.has(candidate.reservation)) {
-        missing -= candidate.quantity;
-        named.push(candidate);
-      }
-    }
-    for (const candidate of candidates) {
-      if (missing <= 0) break;
-      if (victims.has(candidate.reservation)) continue;
-      victims.add(candidate.reservation);
-      missing -= candidate.quantity;
-      named.push(candidate);
-    }
-    shortfalls.push({
-      type: "StockShortfall",
-      data: {
-        store_id: line.store_id,
-        sku: line.sku,
-        reservations: named.map(({ reservation: { id, order_id, status }, quantity }) => ({
-          reservation_id: id,
-          order_id,
-          status,
-          quantity,
-        })),
-      },
-    });
-  }
-  return {
-    releases: [...victims].map((reservation) => releaseOf(reservation, "shortfall", "released")),
-    shortfalls,
-  };
-}
-
-function heldOf(reservation: Reservation, { store_id, sku }: Line): number {
-  return reservation.lines
-    .filter((line) => line.sku === sku && line.store_id === store_id)
-    .reduce((total, line) => total + remaining(line), 0);
-}
-
-function newestUnpaidFirst(a: Reservation, b: Reservation): number {
-  if (a.status !== b.status) return a.status === "held" ? -1 : 1;
-  return b.positions[0]! - a.positions[0]! || (a.id < b.id ? 1 : -1);
+function unmoved(book: StockBook, sku: string): Line[] {
+  return book.recordsOf(sku).map(({ store_id }) => ({ store_id, sku, quantity: 0 }));
 }
 
 // ---- refusals ------------------------------------------------------------------------------------------------------
@@ -183,7 +157,7 @@ function newestUnpaidFirst(a: Reservation, b: Reservation): number {
 function cannotChange(book: StockBook, lines: readonly Line[], force: boolean): InventoryRefusal | undefined {
   const unknown = lines.filter((line) => !book.isListed(line));
   if (unknown.length > 0) return unknownSku(unknown);
-  const overflow = tooMuch(lines) ?? tooMuch(sumsOnHand(book, lines));
+  const overflow = tooMuch(lines) ?? tooMuch(balances(book, lines));
   if (overflow !== undefined) return overflow;
   const floor = (line: Line) =>
     (force ? book.stock(line)?.quantity_on_hand : book.stock(line)?.quantity_available) ?? 0;
@@ -199,11 +173,8 @@ function cannotChange(book: StockBook, lines: readonly Line[], force: boolean): 
   };
 }
 
-function sumsOnHand(book: StockBook, lines: readonly Line[]): Line[] {
-  return lines.map((line) => ({
-    ...line,
-    quantity: (book.stock(line)?.quantity_on_hand ?? 0) + line.quantity,
-  }));
+function balances(book: StockBook, lines: readonly Line[]): Line[] {
+  return lines.map((line) => ({ ...line, quantity: balanceOf(book.stock(line)) + line.quantity }));
 }
 
 function conflict({ id, at }: Adjustment): InventoryRefusal {

@@ -10,7 +10,7 @@ import type {
   StockKey,
   StockRecord,
 } from "./contract.ts";
-import { evolveReservation, isOpen } from "./reservation.ts";
+import { evolveReservation, heldOf, isOpen } from "./reservation.ts";
 import { effectOf, isSound, moved, openedRecord, StockMap, stated } from "./stock.ts";
 
 export interface InventorySettings {
@@ -35,10 +35,27 @@ export interface BookContent {
   readonly adjustments: readonly Adjustment[];
   /** The holds that were found overdue, oldest first. */
   readonly overdue: readonly string[];
+  /** Records of which all holders were looked for; absent: nobody is missing. */
+  readonly contested?: StockMap<StockKey>;
+}
+
+export interface Holder {
+  readonly reservation: Reservation;
+  readonly quantity: number;
 }
 
 /** A record would break the golden rule: a defect of ours, never a refusal. */
 export class InvariantViolation extends Error {}
+
+/** A rule has to know who holds a record, and that was not asked for when the batch was loaded, or has changed since. */
+export class UnknownHolders extends Error {
+  readonly key: StockKey;
+
+  constructor(key: StockKey) {
+    super("the reservations that hold a record are not all known");
+    this.key = key;
+  }
+}
 
 /**
  * Everything that a batch touches, as it stands after the commands so far. The rules read it; only `record` changes
@@ -55,7 +72,10 @@ export class StockBook {
   readonly touched = new Set<string>();
   readonly adjusted: Adjustment[] = [];
   readonly relisted = new Map<string, KnownSku>();
+  /** A record that is changed owes something, or has done so until now. */
+  owes = false;
 
+  private readonly contested: StockMap<StockKey> | undefined;
   private readonly records = new StockMap<StockRecord>();
   private readonly skus = new Map<string, KnownSku>();
   private readonly products = new Map<string, Set<string>>();
@@ -66,6 +86,7 @@ export class StockBook {
     this.settings = settings;
     this.mark = content.mark;
     this.overdue = content.overdue;
+    this.contested = content.contested;
     for (const record of content.stock) this.records.set(record, record);
     for (const sku of content.skus) this.know(sku);
     for (const reservation of content.reservations) this.reservations.set(reservation.id, reservation);
@@ -107,8 +128,30 @@ export class StockBook {
     return [...this.reservations.values()].filter(isOpen);
   }
 
+  /** All open reservations that hold something of the record, with how much of it. */
+  holdersOf(key: StockKey): Holder[] {
+    const reserved = this.stock(key)?.quantity_reserved ?? 0;
+    if (reserved === 0) return [];
+    const holders = this.openReservations()
+      .map((reservation) => ({ reservation, quantity: heldOf(reservation, key) }))
+      .filter(({ quantity }) => quantity > 0);
+    const held = holders.reduce((total, { quantity }) => total + quantity, 0);
+    const isKnown = this.contested === undefined || this.contested.get(key) !== undefined;
+    if (!isKnown || held !== reserved) throw new UnknownHolders(key);
+    return holders;
+  }
+
+  /** The records of the SKU in all stores, if the batch has loaded them. */
+  recordsOf(sku: string): StockRecord[] {
+    return this.records.ofSku(sku);
+  }
+
   /** Lets an event happen. */
   record(decided: InventoryEvent, origin: Origin = {}): void {
+    if (decided.type === "SkuListed" || decided.type === "SkuDelisted") {
+      const { sku, product_id } = decided.data;
+      this.relist({ sku, product_id, listed: decided.type === "SkuListed" });
+    }
     const event = this.move(decided);
     this.events.push({ event, origin });
     this.remember(event);
@@ -124,6 +167,7 @@ export class StockBook {
       const after = moved(before, line.quantity, effect, this.now);
       this.records.set(line, after);
       this.changed.set(line, line);
+      if (before.quantity_owed > 0 || after.quantity_owed > 0) this.owes = true;
       return stated(line, after);
     });
     return { type: event.type, data: { ...event.data, lines } } as RecordedEvent;
@@ -131,12 +175,10 @@ export class StockBook {
 
   private remember(event: RecordedEvent): void {
     switch (event.type) {
-      case "SkuListed":
-      case "SkuDelisted":
-        this.relist({ ...event.data, listed: event.type === "SkuListed" });
-        return;
       case "StockOpened": {
-        this.records.set(event.data, openedRecord(event.data, event.data.product_id, this.now));
+        const { sku, product_id } = event.data;
+        const listed = this.skus.get(sku)?.listed;
+        this.records.set(event.data, openedRecord(event.data, product_id, this.now, listed));
         this.opened.set(event.data, event.data);
         return;
       }
@@ -148,6 +190,8 @@ export class StockBook {
         this.adjusted.push(adjustment);
         return;
       }
+      case "SkuListed":
+      case "SkuDelisted":
       case "StockShortfall":
       case "LowStock":
         return;

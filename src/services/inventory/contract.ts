@@ -18,7 +18,9 @@ export interface StockRecord extends StockKey {
   readonly quantity_on_hand: number;
   readonly quantity_reserved: number;
   readonly quantity_available: number;
-  /** One more with every movement. */
+  /** Has left although it was not on hand: what comes in makes up for it first. */
+  readonly quantity_owed: number;
+  /** One more with every movement, and whenever the SKU is listed or delisted. */
   readonly version: number;
   readonly last_updated_at: Date;
   /** False once the catalogue has dropped the SKU: what is held may still be shipped, but nothing new is promised. */
@@ -127,6 +129,17 @@ export interface AdjustStock {
   readonly force: boolean;
 }
 
+/** Goods that a system outside has seen come or go: no longer to be refused for lack of stock. */
+export interface MoveStock {
+  readonly type: "MoveStock";
+  readonly adjustment_id: string;
+  /** Quantities are signed. */
+  readonly lines: readonly Line[];
+  readonly reason: string;
+  readonly actor: string;
+  readonly occurred_at: Date | null;
+}
+
 export interface CountStock extends StockKey {
   readonly type: "CountStock";
   readonly quantity_on_hand: number;
@@ -157,6 +170,7 @@ export type InventoryCommand = (
   | ReleaseReservation
   | ExtendReservation
   | AdjustStock
+  | MoveStock
   | CountStock
   | ExpireReservations
   | SyncProduct
@@ -179,6 +193,7 @@ export interface Subjects {
   ReleaseReservation: Reservation;
   ExtendReservation: Reservation;
   AdjustStock: Adjustment;
+  MoveStock: Adjustment;
   CountStock: StockRecord;
   ExpireReservations: { expired: number };
   SyncProduct: null;
@@ -196,6 +211,10 @@ export interface StatedLine extends Line {
   readonly quantity_reserved: number;
   readonly quantity_available: number;
   readonly version: number;
+  /** Absent: nothing is. */
+  readonly quantity_owed?: number;
+  /** Absent: it is listed, and what is available can be sold. */
+  readonly listed?: false;
 }
 
 interface OfReservation {
@@ -210,8 +229,9 @@ export interface ShortfallReservation extends OfReservation {
 
 /** The rules decide events with plain lines; once recorded, their lines state the result too. */
 export type InventoryEvent<L extends Line = Line> =
-  | { type: "SkuListed"; data: { product_id: string; sku: string } }
-  | { type: "SkuDelisted"; data: { product_id: string; sku: string } }
+  /** `lines` are its records in all stores; nothing moves, but what can be sold of them does change. */
+  | { type: "SkuListed"; data: { product_id: string; sku: string; lines: readonly L[] } }
+  | { type: "SkuDelisted"; data: { product_id: string; sku: string; lines: readonly L[] } }
   | { type: "StockOpened"; data: StockKey & { product_id: string } }
   /** `lines` are what is held in addition; `key` is the cart's, when it was the one that asked. */
   | {
@@ -237,14 +257,38 @@ export type InventoryEvent<L extends Line = Line> =
       type: "InventoryCommitted";
       data: OfReservation & { lines: readonly L[]; key: string | null; complete: boolean };
     }
+  /** What goes out beyond what is on hand is owed, and what comes in makes up for that first. */
   | {
       type: "InventoryAdjusted";
-      data: { adjustment_id: string | null; lines: readonly L[]; reason: string; actor: string };
+      data: {
+        adjustment_id: string | null;
+        lines: readonly L[];
+        reason: string;
+        actor: string;
+        /** When it happened, if somebody outside has told of it afterwards. */
+        occurred_at?: Date;
+      };
     }
-  | { type: "StockShortfall"; data: StockKey & { reservations: readonly ShortfallReservation[] } }
+  /** These reservations were released for it; what even that has left to be found is owed. */
+  | {
+      type: "StockShortfall";
+      data: StockKey & { reservations: readonly ShortfallReservation[]; quantity_owed?: number };
+    }
   | { type: "LowStock"; data: StockKey & { quantity_available: number; threshold: number } };
 
 export type RecordedEvent = InventoryEvent<StatedLine>;
+
+/** What other sales channels are told: the data of an `InventorySync`. */
+export interface InventorySync {
+  readonly store_id: string;
+  readonly product_sku: string;
+  readonly quantity: number;
+  readonly event_type: "RESERVED" | "RELEASED" | "ADJUSTED" | "COMMITTED";
+  readonly order_id: string | null;
+  /** What can be sold; right as soon as its version is greater than the one that is known. */
+  readonly quantity_available: number;
+  readonly version: number;
+}
 
 // ---- refusals ------------------------------------------------------------------------------------------------------
 
@@ -355,6 +399,21 @@ export const AdjustBody = Type.Object({
   force: Type.Optional(Force),
 });
 
+/** What warehouses and tills tell: the data of a `StockIn` or a `StockOut`. */
+export const StockMovement = Type.Object(
+  {
+    lines: Type.Array(Type.Object(LineSchema.properties, { additionalProperties: false }), {
+      minItems: 1,
+      maxItems: maxLines,
+    }),
+    reason: Type.Optional(Reason),
+    occurred_at: Type.Optional(
+      Type.String({ format: "date-time", description: "Absent: the `time` of the message." }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 const stateOfStock = {
   quantity_on_hand: Type.Integer(),
   quantity_reserved: Type.Integer(),
@@ -367,6 +426,9 @@ export const StockView = Type.Object(
     store_id: Type.String(),
     sku: Type.String(),
     ...stateOfStock,
+    quantity_owed: Type.Integer({
+      description: "Has left although it was not on hand: what comes in makes up for it first.",
+    }),
     last_updated_at: Timestamp,
   },
   { $id: "Stock" },
@@ -424,6 +486,7 @@ export const AdjustmentView = Type.Object(
           sku: Type.String(),
           quantity: Type.Integer(),
           ...stateOfStock,
+          quantity_owed: Type.Optional(Type.Integer()),
         }),
       ),
     ),
@@ -437,11 +500,13 @@ export const MovementView = Type.Object(
     event_type: Type.Enum(["RESERVED", "RELEASED", "COMMITTED", "ADJUSTED"]),
     quantity: Type.Integer(),
     ...stateOfStock,
+    quantity_owed: Type.Optional(Type.Integer()),
     reservation_id: Type.Optional(Type.String()),
     order_id: Type.Optional(Type.String()),
     adjustment_id: Type.Optional(Type.String()),
     reason: Type.Optional(Type.String()),
     actor: Type.Optional(Type.String()),
+    occurred_at: Type.Optional(Timestamp),
   },
   { $id: "Movement" },
 );

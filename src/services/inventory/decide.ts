@@ -1,5 +1,5 @@
 import { type Decision, unreachable } from "../../kernel/decision.ts";
-import { adjust, count, syncProduct } from "./adjustment.ts";
+import { adjust, count, move, syncProduct } from "./adjustment.ts";
 import type { StockBook } from "./book.ts";
 import type { InventoryCommand, InventoryEvent, InventoryRefusal } from "./contract.ts";
 import { commit, confirm, expire, extend, release, secure } from "./hold.ts";
@@ -27,6 +27,8 @@ export function decide(
       return expire(book);
     case "AdjustStock":
       return adjust(book, command);
+    case "MoveStock":
+      return move(book, command);
     case "CountStock":
       return count(book, command);
     case "SyncProduct":

@@ -1,16 +1,21 @@
+import type { InboundTopic, PublicTopic } from "../../platform/bus/channels.ts";
 import type { Subscription } from "../../platform/bus/port.ts";
 import { repeat } from "../../platform/repeat.ts";
 import { logMigrations, migrationsBeside, type Service } from "../../platform/service.ts";
-import { commandsFrom, topics } from "./consumers.ts";
+import { commandsFrom, topics } from "./consumers/events.ts";
+import { inboundTopic } from "./consumers/inbound.ts";
 import { createInventory, type Inventory, type InventoryOptions } from "./inventory.ts";
 import { registerInventoryRoutes } from "./routes/index.ts";
 import { schema } from "./store/schema.ts";
 import { stockSnapshot } from "./store/snapshot.ts";
+import { syncMessagesOf } from "./sync.ts";
 import { verifyInventory } from "./verify.ts";
 
 export interface InventoryService extends Service {
   readonly inventory: Inventory;
   readonly subscription: Subscription;
+  readonly publishes: PublicTopic;
+  readonly receives: InboundTopic;
 }
 
 export const inventoryMigrations = [logMigrations(schema), migrationsBeside(import.meta.url, schema, schema)];
@@ -42,6 +47,8 @@ export function inventoryService(options: InventoryOptions): InventoryService {
     name: schema,
     inventory,
     subscription,
+    publishes: { topic: "inventory.sync", messagesOf: syncMessagesOf },
+    receives: { topic: inboundTopic, receive: (messages) => inventory.receive(messages) },
     start: () => sweeper.start(),
     async stop() {
       await sweeper.stop();

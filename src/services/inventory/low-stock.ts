@@ -1,5 +1,5 @@
 import type { InventoryEvent, RecordedEvent, StatedLine } from "./contract.ts";
-import { effectOf, StockMap } from "./stock.ts";
+import { availableBefore, effectOf, StockMap } from "./stock.ts";
 
 /**
  * What is to be said about the events of one command: once, when they have taken a record's stock across the threshold,
@@ -13,9 +13,8 @@ export function lowStockAfter(events: readonly RecordedEvent[], threshold: numbe
   for (const event of events) {
     const effect = effectOf(event.type);
     if (effect === undefined || !("lines" in event.data)) continue;
-    const perUnit = effect.on_hand - effect.reserved;
     for (const line of event.data.lines) {
-      const before = moves.get(line)?.before ?? line.quantity_available - line.quantity * perUnit;
+      const before = moves.get(line)?.before ?? availableBefore(line, effect);
       moves.set(line, { before, last: line });
     }
   }

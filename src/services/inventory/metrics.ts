@@ -61,6 +61,12 @@ export function inventoryMetrics(registry: Registry, totals: () => Promise<Stock
     labelNames: ["code"],
     registers,
   });
+  const inbound = new Counter({
+    name: "inventory_inbound_messages_total",
+    help: "Messages of systems outside, by what became of them.",
+    labelNames: ["outcome"],
+    registers,
+  });
   const expirations = counter(
     "inventory_reservations_expired_total",
     "Holds that ended because their time was over.",
@@ -113,6 +119,10 @@ export function inventoryMetrics(registry: Registry, totals: () => Promise<Stock
         timedOut += expired;
         expirations.inc(expired);
       }
+    },
+    received(carriedOut: number, setAside: number) {
+      inbound.inc({ outcome: "carried_out" }, carriedOut);
+      inbound.inc({ outcome: "set_aside" }, setAside);
     },
     repeated() {
       hits.inc();

@@ -117,22 +117,27 @@ function movementOf(event: RecordedEvent, key: StockKey, event_id: string, at: D
   const event_type = eventTypes[event.type];
   if (event_type === undefined || !("lines" in event.data)) return [];
   const data: Partial<
-    Record<"reservation_id" | "order_id" | "adjustment_id" | "reason" | "actor", string | null>
-  > = event.data;
-  const { reservation_id, order_id, adjustment_id, reason, actor } = data;
+    Record<
+      "reservation_id" | "order_id" | "adjustment_id" | "reason" | "actor" | "occurred_at",
+      string | null
+    >
+  > = event.data as object;
+  const { reservation_id, order_id, adjustment_id, reason, actor, occurred_at } = data;
   const named = Object.fromEntries(
     Object.entries({ reservation_id, order_id, adjustment_id, reason, actor }).filter(
       ([, value]) => value != null,
     ),
   );
+  const told = occurred_at == null ? {} : { occurred_at: new Date(occurred_at) };
   return event.data.lines
     .filter((line) => keyOf(line) === keyOf(key))
-    .map(({ store_id: _store, sku: _sku, ...result }: StatedLine) => ({
+    .map(({ store_id: _store, sku: _sku, listed: _listed, ...result }: StatedLine) => ({
       event_id,
       at,
       event_type,
       ...result,
       ...named,
+      ...told,
     }));
 }
 
@@ -161,8 +166,8 @@ export async function readTotals(database: Reader): Promise<StockTotals> {
   return row!;
 }
 
-const stockColumns = `product_id, store_id, sku, quantity_on_hand, quantity_reserved, quantity_available, version,
-  last_updated_at, listed`;
+const stockColumns = `product_id, store_id, sku, quantity_on_hand, quantity_reserved, quantity_available, quantity_owed,
+  version, last_updated_at, listed`;
 
 const reservationById: Statement = {
   name: "inventory_reservation_by_id",
@@ -176,8 +181,8 @@ const stockByKey: Statement = {
 const stockAsOf: Statement = {
   name: "inventory_stock_as_of",
   text: `select s.product_id, h.store_id, h.sku, h.quantity_on_hand, h.quantity_reserved,
-                h.quantity_on_hand - h.quantity_reserved as quantity_available, h.version, h.at as last_updated_at,
-                s.listed
+                h.quantity_on_hand - h.quantity_reserved as quantity_available, h.quantity_owed, h.version,
+                h.at as last_updated_at, s.listed
          from inventory.stock_history h join inventory.stock s on s.sku = h.sku and s.store_id = h.store_id
          where h.sku = $1 and h.store_id = $2 and h.at <= $3
          order by h.at desc, h.version desc limit 1`,

@@ -6,6 +6,7 @@ import type {
   RecordedEvent,
   Reservation,
   ReservedLine,
+  StockKey,
 } from "./contract.ts";
 import { keyOf } from "./stock.ts";
 
@@ -22,6 +23,13 @@ export function isOverdue({ status, expires_at }: Reservation, now: Date): boole
 /** What a line still holds. */
 export function remaining(line: ReservedLine): number {
   return line.quantity - line.quantity_committed;
+}
+
+/** What it holds of one record. */
+export function heldOf({ lines }: Reservation, { store_id, sku }: StockKey): number {
+  return lines
+    .filter((line) => line.sku === sku && line.store_id === store_id)
+    .reduce((total, line) => total + remaining(line), 0);
 }
 
 export function remainingLines(reservation: Reservation): Line[] {

@@ -13,6 +13,7 @@ import {
   commit,
   confirm,
   count,
+  move,
   release,
   reserve,
   sync,
@@ -173,6 +174,39 @@ describe("the stock that is kept of the dropped log", () => {
       confirm("last"),
     );
     expect(await dropOld()).toBe(20);
+    await verified();
+  });
+
+  it("says what was owed there, which is made up for behind it", async () => {
+    await happen(
+      sync("P1", "MUG", "HAT"),
+      adjust("a1", { MUG: 3, HAT: 9 }),
+      move("m1", { MUG: -5 }),
+      ...Array.from({ length: 4 }, (_, i) => reserve(`r${i}`, { HAT: 1 })),
+      sync("P1", "HAT"),
+    );
+    expect(await dropOld()).toBe(5);
+    const [base] = await readLog(readerOf(pool), "inventory", 0, 1);
+    const { records } = base!.events[0]!.data as { records: StockRecord[] };
+    expect(records.map(({ sku, quantity_owed }) => [sku, quantity_owed])).toEqual([
+      ["HAT", 0],
+      ["MUG", 2],
+    ]);
+    await happen(move("m2", { MUG: 3 }));
+    expect(await stockNow()).toMatchObject([{ sku: "HAT" }, { quantity_on_hand: 1, quantity_owed: 0 }]);
+    expect(await inventory.stock(mug, await now())).toMatchObject({ quantity_owed: 0 });
+    await verified();
+    await pool.query(
+      `update inventory.log_base set events = replace(events, '"quantity_owed" : 2', '"quantity_owed" : 1')`,
+    );
+    const findings = await verifyInventory(readerOf(pool), () => {});
+    expect(findings.flatMap(({ violations }) => violations).join()).toContain("MUG");
+  });
+
+  it("was kept by an earlier version, which knew of nothing owed, and is right all the same", async () => {
+    await firstTwelve();
+    await dropOld();
+    await pool.query(`update inventory.log_base set events = replace(events, '"quantity_owed" : 0, ', '')`);
     await verified();
   });
 

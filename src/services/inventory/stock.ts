@@ -29,7 +29,7 @@ export class StockMap<Value> {
   }
 }
 
-export function openedRecord(key: StockKey, product_id: string, at: Date): StockRecord {
+export function openedRecord(key: StockKey, product_id: string, at: Date, listed = true): StockRecord {
   return {
     store_id: key.store_id,
     sku: key.sku,
@@ -37,15 +37,26 @@ export function openedRecord(key: StockKey, product_id: string, at: Date): Stock
     quantity_on_hand: 0,
     quantity_reserved: 0,
     quantity_available: 0,
+    quantity_owed: 0,
     version: 1,
     last_updated_at: at,
-    listed: true,
+    listed,
   };
 }
 
+export interface Effect {
+  readonly on_hand: number;
+  readonly reserved: number;
+  /** What is not on hand is owed, and made up for before anything is on hand again. */
+  readonly owes?: true;
+}
+
 /** What one unit on a line of the event does to the stock; undefined for events that move none. */
-export function effectOf(type: InventoryEvent["type"]): { on_hand: number; reserved: number } | undefined {
+export function effectOf(type: InventoryEvent["type"]): Effect | undefined {
   switch (type) {
+    case "SkuListed":
+    case "SkuDelisted":
+      return { on_hand: 0, reserved: 0 };
     case "InventoryReserved":
     case "InventoryRetaken":
       return { on_hand: 0, reserved: 1 };
@@ -54,19 +65,20 @@ export function effectOf(type: InventoryEvent["type"]): { on_hand: number; reser
     case "InventoryCommitted":
       return { on_hand: -1, reserved: -1 };
     case "InventoryAdjusted":
-      return { on_hand: 1, reserved: 0 };
+      return { on_hand: 1, reserved: 0, owes: true };
     default:
       return undefined;
   }
 }
 
-export function moved(
-  record: StockRecord,
-  quantity: number,
-  effect: { on_hand: number; reserved: number },
-  at: Date,
-): StockRecord {
-  const quantity_on_hand = record.quantity_on_hand + quantity * effect.on_hand;
+/** On hand less what is owed. What has come in, less what has gone out, gives it in whichever order that was told. */
+export function balanceOf(record: StockRecord | undefined): number {
+  return record === undefined ? 0 : record.quantity_on_hand - record.quantity_owed;
+}
+
+export function moved(record: StockRecord, quantity: number, effect: Effect, at: Date): StockRecord {
+  const balance = balanceOf(record) + quantity * effect.on_hand;
+  const quantity_on_hand = effect.owes ? Math.max(balance, 0) : balance + record.quantity_owed;
   const quantity_reserved = record.quantity_reserved + quantity * effect.reserved;
   return {
     store_id: record.store_id,
@@ -75,14 +87,22 @@ export function moved(
     quantity_on_hand,
     quantity_reserved,
     quantity_available: quantity_on_hand - quantity_reserved,
+    quantity_owed: quantity_on_hand - balance,
     version: record.version + 1,
     last_updated_at: at,
     listed: record.listed,
   };
 }
 
+/** What could be held before the event moved this line. */
+export function availableBefore(line: StatedLine, effect: Effect): number {
+  const { quantity, quantity_on_hand, quantity_reserved, quantity_owed = 0 } = line;
+  const balance = quantity_on_hand - quantity_owed - quantity * effect.on_hand;
+  return Math.max(balance, 0) - (quantity_reserved - quantity * effect.reserved);
+}
+
 export function stated(line: Line, after: StockRecord): StatedLine {
-  return {
+  const result = {
     store_id: line.store_id,
     sku: line.sku,
     quantity: line.quantity,
@@ -91,17 +111,27 @@ export function stated(line: Line, after: StockRecord): StatedLine {
     quantity_available: after.quantity_available,
     version: after.version,
   };
+  // Both are rare, and no other line is to be longer for it.
+  if (after.quantity_owed === 0 && after.listed) return result;
+  return {
+    ...result,
+    ...(after.quantity_owed > 0 && { quantity_owed: after.quantity_owed }),
+    ...(!after.listed && { listed: false as const }),
+  };
 }
 
 /** The golden rule, looked at once more before anything is written. */
 export function isSound(record: StockRecord): boolean {
-  const { quantity_on_hand, quantity_reserved, quantity_available } = record;
+  const { quantity_on_hand, quantity_reserved, quantity_available, quantity_owed } = record;
   return (
     Number.isInteger(quantity_on_hand) &&
     quantity_on_hand <= maxQuantity &&
     0 <= quantity_reserved &&
     0 <= quantity_available &&
-    quantity_on_hand === quantity_available + quantity_reserved
+    quantity_on_hand === quantity_available + quantity_reserved &&
+    0 <= quantity_owed &&
+    quantity_owed <= maxQuantity &&
+    (quantity_owed === 0 || quantity_on_hand === 0)
   );
 }
 

@@ -29,7 +29,7 @@ async function neverOversold(database: Reader): Promise<Finding> {
     looked_at: `${number(count)} stock records and the constraints on them`,
     violations: [
       ...broken.map((record) => `${record.sku} in ${record.store_id}: ${JSON.stringify(record)}`),
-      ...["golden_rule", "never_oversold"]
+      ...["golden_rule", "never_oversold", "owed_when_nothing_is_left"]
         .filter((name) => !constraints.some((constraint) => constraint.name === name))
         .map((name) => `the constraint ${name} is missing`),
     ],
@@ -114,7 +114,10 @@ async function foldBase(database: Reader, fold: LogFold): Promise<void> {
     for (const { events } of rows) {
       for (const { data } of JSON.parse(events) as { data: { records: StockRecord[] } }[]) {
         for (const record of data.records) {
-          fold.stock.set(keyOf(record), { ...record, last_updated_at: new Date(record.last_updated_at) });
+          // What was kept before there was anything to owe says nothing of it.
+          const { quantity_owed = 0 } = record;
+          const last_updated_at = new Date(record.last_updated_at);
+          fold.stock.set(keyOf(record), { ...record, quantity_owed, last_updated_at });
         }
       }
     }
@@ -194,8 +197,9 @@ class LogFold {
   }
 }
 
-function isAsStated(line: StatedLine, after: StockRecord): boolean {
-  return JSON.stringify(stated(line, after)) === JSON.stringify(line);
+/** Whether the SKU was listed is left out: what was kept of a dropped log knows only whether it is now. */
+function isAsStated({ listed: _, ...line }: StatedLine, after: StockRecord): boolean {
+  return JSON.stringify(stated(line, { ...after, listed: true })) === JSON.stringify(line);
 }
 
 function revive(event: RecordedEvent): RecordedEvent {
@@ -295,6 +299,7 @@ function isSameStock(a: StockRecord, b: StockRecord): boolean {
     a.quantity_on_hand === b.quantity_on_hand &&
     a.quantity_reserved === b.quantity_reserved &&
     a.quantity_available === b.quantity_available &&
+    a.quantity_owed === b.quantity_owed &&
     a.version === b.version &&
     a.last_updated_at.getTime() === b.last_updated_at.getTime()
   );
@@ -315,9 +320,11 @@ const countStock: Statement = {
 };
 const unsoundStock: Statement = {
   name: "inventory_verify_unsound_stock",
-  text: `select sku, store_id, quantity_on_hand, quantity_reserved, quantity_available from inventory.stock
+  text: `select sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, quantity_owed
+         from inventory.stock
          where quantity_available < 0 or quantity_reserved < 0
-            or quantity_on_hand <> quantity_available + quantity_reserved limit 20`,
+            or quantity_on_hand <> quantity_available + quantity_reserved
+            or quantity_owed < 0 or (quantity_owed > 0 and quantity_on_hand > 0) limit 20`,
 };
 const validConstraints: Statement = {
   name: "inventory_verify_constraints",
@@ -352,8 +359,8 @@ const staleHistory: Statement = {
            select * from inventory.stock_history h where h.sku = s.sku and h.store_id = s.store_id
            order by at desc, version desc limit 1
          ) h on true
-         where (h.version, h.at, h.quantity_on_hand, h.quantity_reserved)
-               is distinct from (s.version, s.last_updated_at, s.quantity_on_hand, s.quantity_reserved) limit 20`,
+         where (h.version, h.at, h.quantity_on_hand, h.quantity_reserved, h.quantity_owed) is distinct from
+               (s.version, s.last_updated_at, s.quantity_on_hand, s.quantity_reserved, s.quantity_owed) limit 20`,
 };
 const basePage: Statement = {
   name: "inventory_verify_base",
@@ -376,8 +383,8 @@ const reservationsById: Statement = {
 };
 const stockPage: Statement = {
   name: "inventory_verify_stock",
-  text: `select sku, store_id, product_id, quantity_on_hand, quantity_reserved, quantity_available, version,
-                last_updated_at, listed
+  text: `select sku, store_id, product_id, quantity_on_hand, quantity_reserved, quantity_available, quantity_owed,
+                version, last_updated_at, listed
          from inventory.stock where ($1::text is null or (sku, store_id) > ($1, $2))
          order by sku, store_id limit $3`,
 };

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { EventRecord } from "../../platform/log/append.ts";
 import { type Random, seededRandom } from "../../testing/random.ts";
 import { Availability, openJson, rowOf, type Sellable } from "./availability.ts";
-import { statementsOf } from "./consumers.ts";
+import { statementsOf } from "./consumers/statements.ts";
 
 interface Batch {
   readonly position: number;

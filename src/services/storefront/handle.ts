@@ -5,7 +5,7 @@ import type { Reader } from "../../platform/postgres/statement.ts";
 import { repeat } from "../../platform/repeat.ts";
 import type { Logger } from "../../platform/telemetry/logger.ts";
 import { type Availability, rowOf, type Sellable } from "./availability.ts";
-import { statementsOf } from "./consumers.ts";
+import { statementsOf } from "./consumers/statements.ts";
 import type { StorefrontMetrics } from "./metrics.ts";
 import {
   type Followed,

@@ -5,7 +5,7 @@ import {
   type Service,
   type ServiceOptions,
 } from "../../platform/service.ts";
-import { copyInventory } from "./copy.ts";
+import { copyInventory } from "./consumers/copy.ts";
 import { registerStorefrontRoutes } from "./routes.ts";
 import { schema } from "./store.ts";
 import { Storefront, type StorefrontOptions } from "./storefront.ts";
@@ -32,7 +32,9 @@ export function storefrontService(
   return {
     name: schema,
     storefront,
-    ...(options.follows === schema ? { subscription: copyInventory(logWriter(schema), (at) => storefront.synced(at)) } : {}),
+    ...(options.follows === schema
+      ? { subscription: copyInventory(logWriter(schema), (at) => storefront.synced(at)) }
+      : {}),
     probes: [{ name: schema, check: async () => storefront.health() }],
     start: () => storefront.start(),
     stop: () => storefront.stop(),

@@ -2,7 +2,7 @@ import { droppedUpTo, type LogBatch, readLog } from "../../platform/log/read.ts"
 import type { Reader } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
 import { Availability, chain, rowOf } from "./availability.ts";
-import { statementsOf } from "./consumers.ts";
+import { statementsOf } from "./consumers/statements.ts";
 import type { AvailabilityRow } from "./contract.ts";
 import { type Followed, readCursor, readRows } from "./store.ts";
 

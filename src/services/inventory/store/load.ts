@@ -1,10 +1,9 @@
-import { TryAgain } from "../../../platform/batch/road.ts";
 import type { Transaction } from "../../../platform/batch/transaction.ts";
 import type { Statement } from "../../../platform/postgres/statement.ts";
 import { countId, restockId } from "../adjustment.ts";
 import { type InventorySettings, type KnownSku, StockBook } from "../book.ts";
 import type { Adjustment, InventoryCommand, Reservation, StockKey, StockRecord } from "../contract.ts";
-import { isOpen, remaining } from "../reservation.ts";
+import { isOpen } from "../reservation.ts";
 import { keyOf, StockMap } from "../stock.ts";
 import { columns, log } from "./schema.ts";
 
@@ -23,10 +22,12 @@ export async function loadBook(
   tx: Transaction,
   settings: InventorySettings,
   commands: readonly InventoryCommand[],
+  contested: ReadonlySet<string>,
   observer?: LoadObserver,
 ): Promise<StockBook> {
-  const wanted = collect(commands);
+  const wanted = collect(commands, contested);
   const forced = wanted.forced.values();
+  // Before their records are locked; whoever comes in between shows in the sum.
   const candidates = forced.length > 0 ? await findHolders(tx, forced) : [];
   const started = performance.now();
   const [reservations, overdue, adjustments, skusOfProducts] = await Promise.all([
@@ -56,16 +57,15 @@ export async function loadBook(
   const strangers = stock.length < keys.length ? missing(keys, stock) : [];
   const skus = await readSome<KnownSku>(tx, findSkus, strangers);
 
-  const book = new StockBook(settings, {
-    mark: { ...mark, now: notBefore(mark.now, stock) },
+  return new StockBook(settings, {
+    mark: { ...mark, now: notBefore(mark.now, [...stock, ...stockOfProducts]) },
     stock: [...stock, ...stockOfProducts],
     skus: [...skus, ...skusOfProducts],
     reservations: held,
     adjustments,
     overdue: overdue.map(({ id }) => id),
+    contested: wanted.forced,
   });
-  for (const key of forced) assertHoldersComplete(book, key);
-  return book;
 }
 
 const onlyConfirms = new Set<InventoryCommand["type"]>([
@@ -74,7 +74,7 @@ const onlyConfirms = new Set<InventoryCommand["type"]>([
   "ExtendReservation",
 ]);
 
-function collect(commands: readonly InventoryCommand[]) {
+function collect(commands: readonly InventoryCommand[], contested: ReadonlySet<string>) {
   const keys = new StockMap<StockKey>();
   const forced = new StockMap<StockKey>();
   const reservations: string[] = [];
@@ -96,6 +96,11 @@ function collect(commands: readonly InventoryCommand[]) {
       case "AdjustStock":
         adjustments.push(command.adjustment_id);
         if (command.force) for (const line of command.lines) forced.set(line, line);
+        break;
+      case "MoveStock":
+        adjustments.push(command.adjustment_id);
+        if (contested.size === 0) break;
+        for (const line of command.lines) if (contested.has(keyOf(line))) forced.set(line, line);
         break;
       case "CountStock": {
         const id = countId(command);
@@ -141,21 +146,10 @@ function notBefore(now: Date, stock: readonly StockRecord[]): Date {
   return latest;
 }
 
-/** Who holds a SKU is looked up before its record is locked; whoever came in between shows in the sum. */
 async function findHolders(tx: Transaction, keys: readonly StockKey[]): Promise<string[]> {
   const filters = keys.map(({ store_id, sku }) => JSON.stringify([{ store_id, sku }]));
   const rows = await tx.read<{ id: string }>(findHoldersOf, [filters]);
   return rows.map(({ id }) => id);
-}
-
-function assertHoldersComplete(book: StockBook, key: StockKey): void {
-  const held = book
-    .openReservations()
-    .flatMap(({ lines }) => lines)
-    .filter((line) => keyOf(line) === keyOf(key))
-    .reduce((total, line) => total + remaining(line), 0);
-  const reserved = book.stock(key)?.quantity_reserved ?? 0;
-  if (held !== reserved) throw new TryAgain(`the holds on ${key.sku} changed while they were looked up`);
 }
 
 type ReservationRow = Omit<Reservation, "keys"> & { keys: string[] | null };
@@ -166,8 +160,8 @@ export function parseReservation(row: Reservation): Reservation {
 
 const reservationColumns = `id, status, lines, order_id, reason, refusal, expires_at, created_at, updated_at,
   keys, positions`;
-const stockColumns = `sku, store_id, product_id, quantity_on_hand, quantity_reserved, quantity_available, version,
-  last_updated_at, listed`;
+const stockColumns = `sku, store_id, product_id, quantity_on_hand, quantity_reserved, quantity_available, quantity_owed,
+  version, last_updated_at, listed`;
 
 const lockReservations: Statement = {
   name: "inventory_lock_reservations",

@@ -22,9 +22,15 @@ export function saveBook(tx: Transaction, book: StockBook): void {
     tx.write(relistStock, columns(skus, ["sku", "product_id", "listed"]));
   }
   if (opened.length > 0) tx.write(insertStock, [...columns(opened.sort(byKey), openedColumns), book.now]);
-  if (changed.length > 0) tx.write(updateStock, [...columns(changed, changedColumns), book.now]);
-  if (history.length > 0)
-    tx.write(insertHistory, [...columns(history, historyColumns), book.now, book.mark.position]);
+  if (changed.length > 0) {
+    if (book.owes) tx.write(updateStockAndOwed, [book.now, ...columns(changed, changedColumnsAndOwed)]);
+    else tx.write(updateStock, [book.now, ...columns(changed, changedColumns)]);
+  }
+  if (history.length > 0) {
+    const mark = [book.now, book.mark.position];
+    if (book.owes) tx.write(insertHistoryAndOwed, [...mark, ...columns(history, historyColumnsAndOwed)]);
+    else tx.write(insertHistory, [...mark, ...columns(history, historyColumns)]);
+  }
   if (created.length > 0) {
     tx.write(insertReservations, [...reservationArrays(created), book.now, book.mark.position]);
   }
@@ -85,27 +91,47 @@ const updateStock: Statement = {
   name: "inventory_update_stock",
   text: `update inventory.stock
          set quantity_on_hand = v.quantity_on_hand, quantity_reserved = v.quantity_reserved,
-             quantity_available = v.quantity_available, version = v.version, last_updated_at = $7
-         from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[])
+             quantity_available = v.quantity_available, version = v.version, last_updated_at = $1
+         from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::bigint[])
            as v (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version)
          where stock.sku = v.sku and stock.store_id = v.store_id`,
 };
-const openedColumns = [...changedColumns, "product_id", "listed"] as const;
+// Hardly any batch touches a record that owes something, so the others do not carry it.
+const changedColumnsAndOwed = [...changedColumns, "quantity_owed"] as const;
+const updateStockAndOwed: Statement = {
+  name: "inventory_update_stock_and_owed",
+  text: `update inventory.stock
+         set quantity_on_hand = v.quantity_on_hand, quantity_reserved = v.quantity_reserved,
+             quantity_available = v.quantity_available, version = v.version, quantity_owed = v.quantity_owed,
+             last_updated_at = $1
+         from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::bigint[], $8::int[])
+           as v (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version, quantity_owed)
+         where stock.sku = v.sku and stock.store_id = v.store_id`,
+};
+const openedColumns = [...changedColumnsAndOwed, "product_id", "listed"] as const;
 const insertStock: Statement = {
   name: "inventory_insert_stock",
   text: `insert into inventory.stock
-           (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version, product_id, listed,
-            last_updated_at)
-         select v.*, $9
-         from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::text[], $8::boolean[])
-           as v`,
+           (sku, store_id, quantity_on_hand, quantity_reserved, quantity_available, version, quantity_owed,
+            product_id, listed, last_updated_at)
+         select v.*, $10
+         from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::int[], $8::text[],
+                     $9::boolean[]) as v`,
 };
 const historyColumns = ["sku", "store_id", "version", "quantity_on_hand", "quantity_reserved"] as const;
 const insertHistory: Statement = {
   name: "inventory_insert_history",
   text: `insert into inventory.stock_history
-           (sku, store_id, version, quantity_on_hand, quantity_reserved, at, position)
-         select v.*, $6, $7 from unnest($1::text[], $2::text[], $3::bigint[], $4::int[], $5::int[]) as v`,
+           (at, position, sku, store_id, version, quantity_on_hand, quantity_reserved)
+         select $1, $2, v.* from unnest($3::text[], $4::text[], $5::bigint[], $6::int[], $7::int[]) as v`,
+};
+const historyColumnsAndOwed = [...historyColumns, "quantity_owed"] as const;
+const insertHistoryAndOwed: Statement = {
+  name: "inventory_insert_history_and_owed",
+  text: `insert into inventory.stock_history
+           (at, position, sku, store_id, version, quantity_on_hand, quantity_reserved, quantity_owed)
+         select $1, $2, v.*
+         from unnest($3::text[], $4::text[], $5::bigint[], $6::int[], $7::int[], $8::int[]) as v`,
 };
 const insertReservations: Statement = {
   name: "inventory_insert_reservations",

@@ -60,7 +60,8 @@ const takeSnapshot: Statement = {
                   json_build_object(
                     'store_id', s.store_id, 'sku', s.sku, 'product_id', s.product_id,
                     'quantity_on_hand', h.quantity_on_hand, 'quantity_reserved', h.quantity_reserved,
-                    'quantity_available', h.quantity_on_hand - h.quantity_reserved, 'version', h.version,
+                    'quantity_available', h.quantity_on_hand - h.quantity_reserved,
+                    'quantity_owed', h.quantity_owed, 'version', h.version,
                     'last_updated_at', to_char(h.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
                     'listed', s.listed
                   ) as record

@@ -1,5 +1,5 @@
-import type { BusEvent, Subscription } from "../../platform/bus/port.ts";
-import type { EventRecord, LogWriter } from "../../platform/log/append.ts";
+import type { BusEvent, Subscription } from "../../../platform/bus/port.ts";
+import type { EventRecord, LogWriter } from "../../../platform/log/append.ts";
 
 /** Writes what a broker brings of the inventory's log into a log of our own, in the order in which it comes. */
 export function copyInventory(log: LogWriter, onCopied: (at: Date) => void): Subscription {

@@ -1,6 +1,6 @@
-import type { EventRecord } from "../../platform/log/append.ts";
-import type { StatedLine, StockKey } from "../inventory/contract.ts";
-import type { Statement } from "./availability.ts";
+import type { EventRecord } from "../../../platform/log/append.ts";
+import type { StatedLine, StockKey } from "../../inventory/contract.ts";
+import type { Statement } from "../availability.ts";
 
 interface SnapshotRecord extends StockKey {
   readonly quantity_available: number;
@@ -17,6 +17,7 @@ export function statementsOf(events: readonly EventRecord[]): Statement[] {
       case "SkuDelisted": {
         const { sku } = data as { sku: string };
         statements.push({ about: "listing", index, sku, listed: type === "SkuListed" });
+        stateLines(statements, index, data);
         return;
       }
       case "StockOpened": {
@@ -35,12 +36,15 @@ export function statementsOf(events: readonly EventRecord[]): Statement[] {
         return;
       // Whatever moves stock states in its lines what came of it; this holds for events of the future too.
       default:
-        for (const { store_id, sku, quantity_available, version } of (
-          data as { lines?: readonly StatedLine[] }
-        ).lines ?? []) {
-          statements.push({ about: "stock", index, store_id, sku, quantity_available, version });
-        }
+        stateLines(statements, index, data);
     }
   });
   return statements;
+}
+
+function stateLines(statements: Statement[], index: number, data: object): void {
+  const { lines = [] } = data as { lines?: readonly StatedLine[] };
+  for (const { store_id, sku, quantity_available, version } of lines) {
+    statements.push({ about: "stock", index, store_id, sku, quantity_available, version });
+  }
 }

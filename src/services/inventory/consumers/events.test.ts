@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { busEvent } from "../../testing/inventory.ts";
-import { commandsFrom, topics } from "./consumers.ts";
+import { busEvent } from "../../../testing/inventory.ts";
+import { commandsFrom, topics } from "./events.ts";
 
 const lines = [{ store_id: "main", sku: "MUG", quantity: 2 }];
 const order = { order_id: "o1", reservation_id: "c1" };

@@ -1,11 +1,12 @@
-import { unreachable } from "../../kernel/decision.ts";
-import type { BusEvent } from "../../platform/bus/port.ts";
-import type { CartEvent } from "../carts/contract.ts";
-import type { ProductEvent } from "../catalog/contract.ts";
-import type { FulfillmentEvent } from "../fulfillment/contract.ts";
-import type { OrderEvent } from "../orders/contract.ts";
-import type { PaymentEvent } from "../payments/contract.ts";
-import type { InventoryCommand, Line } from "./contract.ts";
+import { unreachable } from "../../../kernel/decision.ts";
+import type { BusEvent } from "../../../platform/bus/port.ts";
+import type { CartEvent } from "../../carts/contract.ts";
+import type { ProductEvent } from "../../catalog/contract.ts";
+import type { FulfillmentEvent } from "../../fulfillment/contract.ts";
+import type { OrderEvent } from "../../orders/contract.ts";
+import type { PaymentEvent } from "../../payments/contract.ts";
+import type { InventoryCommand, Line } from "../contract.ts";
+import { inboundTopic, movementOf } from "./inbound.ts";
 
 /** What the stock follows. */
 export const topics = {
@@ -22,11 +23,16 @@ type FollowedEvent = Extract<AnyEvent, { type: FollowedType }>;
 
 /** What the events of the others ask of the stock, in their order. */
 export function commandsFrom(events: readonly BusEvent[]): InventoryCommand[] {
-  return events.map(({ id, type, data, traceparent }) => ({
-    ...commandFrom({ type, data } as FollowedEvent, id),
-    cause: id,
-    ...(traceparent === undefined ? {} : { traceparent }),
-  }));
+  return events.map((event) => {
+    // A message from outside that is tried again.
+    if (event.topic === inboundTopic) return movementOf(event);
+    const { id, type, data, traceparent } = event;
+    return {
+      ...commandFrom({ type, data } as FollowedEvent, id),
+      cause: id,
+      ...(traceparent === undefined ? {} : { traceparent }),
+    };
+  });
 }
 
 function commandFrom(event: FollowedEvent, id: string): InventoryCommand {
