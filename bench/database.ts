@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { createHoldfast, type Holdfast } from "../src/index.ts";
+import { createHoldfast, type Holdfast, type HoldfastOptions } from "../src/index.ts";
 import { startEmbeddedPostgres } from "../src/platform/postgres/embedded/index.ts";
 
 export interface BenchServer {
@@ -44,8 +44,11 @@ export async function query<Row>(url: string, ...statements: string[]): Promise<
 export const store_id = "main";
 export const plenty = 2_000_000_000;
 
-export async function openEngine(databaseUrl: string): Promise<Holdfast> {
-  return createHoldfast({ databaseUrl, mailboxDepth: 100_000 });
+export async function openEngine(
+  databaseUrl: string,
+  options: Partial<HoldfastOptions> = {},
+): Promise<Holdfast> {
+  return createHoldfast({ databaseUrl, mailboxDepth: 100_000, ...options });
 }
 
 /** Products with `count` SKUs in all, each with more stock than any run can sell. */

@@ -1,5 +1,6 @@
 import { cpus } from "node:os";
 import { availability } from "./availability.ts";
+import { bus } from "./bus.ts";
 import { growth } from "./growth.ts";
 import { hotSku } from "./hot-sku.ts";
 import { http } from "./http.ts";
@@ -17,6 +18,7 @@ const benchmarks: Record<string, Benchmark> = {
   http,
   growth,
   orders,
+  bus,
   availability,
   "sync-lag": syncLag,
   retail,
@@ -24,11 +26,12 @@ const benchmarks: Record<string, Benchmark> = {
 
 const args = process.argv.slice(2);
 const json = args.includes("--json");
-const [name, ...rest] = args.filter((arg) => !arg.startsWith("--"));
+const [name, ...rest] = args.filter((arg) => arg !== "--json");
 const benchmark = name === undefined ? undefined : benchmarks[name];
 if (benchmark === undefined) {
   console.error(
-    `Usage: npm run bench -- NAME [--json], where NAME is ${Object.keys(benchmarks).join(", ")}.`,
+    `Usage: npm run bench -- NAME [--json], where NAME is ${Object.keys(benchmarks).join(", ")}.\n` +
+      "orders and sync-lag take --bus=kafka or --bus=rabbitmq.",
   );
   process.exit(1);
 }

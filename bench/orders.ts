@@ -1,4 +1,5 @@
 import type { Holdfast } from "../src/index.ts";
+import { type BusSettings, busOf, withBus } from "./broker.ts";
 import { openEngine, query, stockUp, store_id, withPostgres } from "./database.ts";
 import { type Measured, round, run, summary } from "./load.ts";
 import type { Result } from "./result.ts";
@@ -8,41 +9,69 @@ const seconds = 8;
 
 /**
  * Whole orders with two lines each, from the request until they are completed: reserved, paid, shipped and the stock
- * reduced, each step by its own service. The baseline is what the same engine reserves of the same lines, alone.
+ * reduced, each step by its own service. The baseline is what the same engine reserves of the same lines, alone. With
+ * `--bus=kafka` all events go through a broker instead, and the baseline is the same orders on PostgreSQL's own bus.
  */
-export function orders(say: (message: string) => void): Promise<Result> {
+export function orders(say: (message: string) => void, args: readonly string[]): Promise<Result> {
+  const bus = busOf(args);
   return withPostgres(async (server) => {
-    const url = await server.createDatabase("orders");
-    const engine = await openEngine(url);
-    const skus = await stockUp(engine, skuCount);
-    const placed = { count: 0 };
-    const order = (n: number) => complete(engine, skus, placed, n);
-
-    const alone = await run({ callers: 2_000, seconds: 5 }, (n) => reserveTwo(engine, skus, n));
-    say(`  reservations of two lines alone: ${alone.rate}/s`);
-    const full = await run({ callers: 2_000, seconds, warmUpSeconds: 3 }, order);
-    say(`  2,000 at once: ${full.rate} complete orders/s, p50 ${full.p50_ms} ms, p99 ${full.p99_ms} ms`);
-    const half = await atRate(full.rate / 2, seconds, order);
-    say(`  at ${round(full.rate / 2, 0)}/s: p50 ${half.p50_ms} ms, p99 ${half.p99_ms} ms`);
-    const few = await run({ callers: 200, seconds, warmUpSeconds: 2 }, order);
-    say(`  200 at once: ${few.rate} complete orders/s, p50 ${few.p50_ms} ms, p99 ${few.p99_ms} ms`);
-    await engine.close();
-
+    if (bus === "postgres") return measure(await server.createDatabase("orders"), {}, say);
+    const url = await server.createDatabase("orders_postgres");
+    const baseline = await saturate(url, {});
+    say(`  on PostgreSQL's own bus: ${baseline.rate} complete orders/s`);
+    const result = await withBus(bus, async (settings) =>
+      measure(await server.createDatabase("orders"), settings, say),
+    );
     return {
-      rate: full.rate,
-      p50_ms: full.p50_ms,
-      p99_ms: full.p99_ms,
-      baseline_rate: alone.rate,
-      ratio: round(full.rate / alone.rate, 2),
-      half_rate: half.rate,
-      half_p50_ms: half.p50_ms,
-      half_p99_ms: half.p99_ms,
-      rate_200: few.rate,
-      p50_ms_200: few.p50_ms,
-      p99_ms_200: few.p99_ms,
-      oversold: await lost(url, placed.count),
+      ...result,
+      baseline_rate: baseline.rate,
+      ratio: round(result.rate / baseline.rate, 2),
+      oversold: result.oversold! + baseline.lost,
     };
   });
+}
+
+async function saturate(url: string, settings: BusSettings) {
+  const engine = await openEngine(url, settings);
+  const skus = await stockUp(engine, skuCount);
+  const placed = { count: 0 };
+  const full = await run({ callers: 2_000, seconds, warmUpSeconds: 3 }, (n) =>
+    complete(engine, skus, placed, n),
+  );
+  await engine.close();
+  return { ...full, lost: await lost(url, placed.count) };
+}
+
+async function measure(url: string, settings: BusSettings, say: (message: string) => void): Promise<Result> {
+  const engine = await openEngine(url, settings);
+  const skus = await stockUp(engine, skuCount);
+  const placed = { count: 0 };
+  const order = (n: number) => complete(engine, skus, placed, n);
+
+  const alone = await run({ callers: 2_000, seconds: 5 }, (n) => reserveTwo(engine, skus, n));
+  say(`  reservations of two lines alone: ${alone.rate}/s`);
+  const full = await run({ callers: 2_000, seconds, warmUpSeconds: 3 }, order);
+  say(`  2,000 at once: ${full.rate} complete orders/s, p50 ${full.p50_ms} ms, p99 ${full.p99_ms} ms`);
+  const half = await atRate(full.rate / 2, seconds, order);
+  say(`  at ${round(full.rate / 2, 0)}/s: p50 ${half.p50_ms} ms, p99 ${half.p99_ms} ms`);
+  const few = await run({ callers: 200, seconds, warmUpSeconds: 2 }, order);
+  say(`  200 at once: ${few.rate} complete orders/s, p50 ${few.p50_ms} ms, p99 ${few.p99_ms} ms`);
+  await engine.close();
+
+  return {
+    rate: full.rate,
+    p50_ms: full.p50_ms,
+    p99_ms: full.p99_ms,
+    baseline_rate: alone.rate,
+    ratio: round(full.rate / alone.rate, 2),
+    half_rate: half.rate,
+    half_p50_ms: half.p50_ms,
+    half_p99_ms: half.p99_ms,
+    rate_200: few.rate,
+    p50_ms_200: few.p50_ms,
+    p99_ms_200: few.p99_ms,
+    oversold: await lost(url, placed.count),
+  };
 }
 
 /** Two different SKUs, so that each order touches two records. */

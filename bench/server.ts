@@ -10,6 +10,7 @@ import type { Measured } from "./load.ts";
 export async function withServer<Result>(
   databaseUrl: string,
   work: (port: number) => Promise<Result>,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<Result> {
   const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
   const server = spawn(process.execPath, ["--max-semi-space-size=64", main, "start"], {
@@ -18,6 +19,7 @@ export async function withServer<Result>(
       HOLDFAST_DATABASE_URL: databaseUrl,
       HOLDFAST_PORT: "0",
       HOLDFAST_MAILBOX_DEPTH: "100000",
+      ...settings,
     },
     stdio: ["ignore", "pipe", "inherit"],
   });
