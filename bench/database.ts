@@ -58,12 +58,16 @@ export async function stockUp(engine: Holdfast, count: number): Promise<string[]
     const some = skus.slice(i, i + 1_000).map((sku) => ({ sku, price_minor: 1_000, currency: "EUR" }));
     await engine.putProduct(`product-${i}`, { name: `Product ${i}`, skus: some });
   }
-  const counted = await Promise.all(
-    skus.map((sku) => engine.count({ store_id, sku }, plenty, { reason: "benchmark" })),
-  );
-  const refused = counted.find((reply) => !reply.accepted);
-  if (refused) throw new Error(`stocking up was refused: ${JSON.stringify(refused)}`);
-  return skus;
+  // Through a broker that has just been started, the inventory hears of them a moment later.
+  for (let tries = 0; ; tries++) {
+    const counted = await Promise.all(
+      skus.map((sku) => engine.count({ store_id, sku }, plenty, { reason: "benchmark" })),
+    );
+    const refused = counted.find((reply) => !reply.accepted);
+    if (refused === undefined) return skus;
+    if (tries === 60) throw new Error(`stocking up was refused: ${JSON.stringify(refused)}`);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
 }
 
 /** Units that are reserved beyond what was acknowledged or beyond what is there; 0 is the only good answer. */

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { serviceNames } from "../../src/platform/settings.ts";
+import { query } from "../../src/testing/embedded-postgres.ts";
+import { violations } from "../server-process.ts";
+import { WholeServer } from "../whole-server.ts";
+import { findPostgres, OwnPostgres } from "./own-postgres.ts";
+
+const folder = await findPostgres();
+if (folder === undefined) {
+  const advice =
+    "Install PostgreSQL with its tools, on Debian: apt-get install --no-install-recommends postgresql";
+  if (process.env.CI === "true") throw new Error(`There is no pg_dump. ${advice}`);
+  console.warn(`Restoring a backup is not tested: there is no pg_dump. ${advice}`);
+}
+
+const recipe = "deploy/postgres/after-restore.sql";
+
+/** The recipe of docs/OPERATIONS.md, step by step. */
+describe.skipIf(folder === undefined)("a backup of a shop that goes on selling", () => {
+  let postgres: OwnPostgres;
+  let shop: string;
+  let restored: string;
+
+  beforeAll(async () => {
+    postgres = await OwnPostgres.start(folder!);
+    shop = postgres.urlOf("shop");
+    restored = postgres.urlOf("restored");
+    await query(postgres.urlOf("postgres"), "create database shop");
+    await query(postgres.urlOf("postgres"), "create database restored");
+    await sellAndBackUp();
+    await postgres.tool(
+      "pg_restore",
+      ...["--exit-on-error", "--no-owner", `--dbname=${restored}`, postgres.file("backup")],
+    );
+  }, 120_000);
+  afterAll(() => postgres?.stop());
+
+  async function sellAndBackUp(): Promise<void> {
+    const server = await WholeServer.start(shop);
+    await server.stock("MUG", 100_000);
+    // Its payment is under way when the backup is taken.
+    await server.order("late", { sku: "MUG", token: "tok_late_3", wait: 0 });
+    expect((await server.order("first", { sku: "MUG" })).body.status).toBe("completed");
+    let isOpen = true;
+    const buyers = Array.from({ length: 4 }, async (_, buyer) => {
+      for (let n = 0; isOpen; n++) await server.order(`${buyer}-${n}`, { sku: "MUG", wait: 0 });
+    });
+    await postgres.tool("pg_dump", "--format=custom", `--file=${postgres.file("backup")}`, shop);
+    isOpen = false;
+    await Promise.all(buyers);
+    expect((await server.order("afterwards", { sku: "MUG" })).body.status).toBe("completed");
+    await server.stop();
+  }
+
+  const ordersIn = async (url: string) => Number(await query(url, "select count(*) from orders.orders"));
+  const openIn = async (url: string) =>
+    Number(await query(url, "select count(*) from orders.orders where ended_as is null"));
+
+  it("is of one moment: it has less than the shop has now, and holds every promise", async () => {
+    expect(await ordersIn(restored)).toBeGreaterThan(1);
+    expect(await ordersIn(restored)).toBeLessThan(await ordersIn(shop));
+    expect(await openIn(restored)).toBeGreaterThan(0);
+    expect(await violations(restored)).toEqual([]);
+  });
+
+  it("goes on where it was, at places in the logs that were never given out", async () => {
+    await postgres.tool(
+      "psql",
+      ...["--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", `--file=${recipe}`, restored],
+    );
+    await letLeasesRunOut();
+    const [before, lastInShop] = await Promise.all([lastPlaces(restored), lastPlaces(shop)]);
+    const server = await WholeServer.start(restored);
+    try {
+      const again = await server.order("afterwards", { sku: "MUG" });
+      expect(again).toMatchObject({ status: 201, body: { status: "completed" } });
+      await expect.poll(() => openIn(restored), { timeout: 60_000, interval: 200 }).toBe(0);
+      expect((await server.ask("GET", "/v1/dead-letters")).body.items).toEqual([]);
+    } finally {
+      await server.stop();
+    }
+    for (const service of ["inventory", "orders", "payments", "fulfillment"]) {
+      const written = `select min(position) from ${service}.log where position > ${before.get(service)}`;
+      expect(Number(await query(restored, written)), service).toBeGreaterThan(lastInShop.get(service)!);
+    }
+    expect(await violations(restored)).toEqual([]);
+  }, 90_000);
+
+  async function lastPlaces(url: string): Promise<Map<string, number>> {
+    const last = async (service: string) =>
+      Number(await query(url, `select coalesce(max(position), 0) from ${service}.log`));
+    return new Map(await Promise.all(serviceNames.map(async (name) => [name, await last(name)] as const)));
+  }
+
+  /** As 45 seconds do, after which another process asks the gateway again for what was under way. */
+  async function letLeasesRunOut(): Promise<void> {
+    await query(restored, "update payments.payments set leased_until = now() where leased_until is not null");
+    await query(restored, "update payments.leases set leased_until = now()");
+  }
+});
