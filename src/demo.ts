@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Holdfast } from "./holdfast.ts";
 import { readLog } from "./platform/log/read.ts";
 import type { Reader } from "./platform/postgres/statement.ts";
@@ -58,9 +59,14 @@ export async function loadDemo(engine: Holdfast, database: Reader, store_id: str
   const lines = Object.values(products).flatMap(({ skus }) =>
     skus.map(([sku, , quantity]) => ({ store_id, sku, quantity })),
   );
-  await engine.adjust("demo", {
-    reason: "demo",
-    actor: "demo",
-    lines: lines.filter(({ quantity }) => quantity > 0),
-  });
+  // Through a broker that this process has just met, the inventory hears of the products a moment later.
+  for (let tries = 0; tries < 60; tries++) {
+    const { accepted } = await engine.adjust("demo", {
+      reason: "demo",
+      actor: "demo",
+      lines: lines.filter(({ quantity }) => quantity > 0),
+    });
+    if (accepted) return;
+    await sleep(500);
+  }
 }

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { Config } from "../platform/config.ts";
 import { InfrastructureError } from "../platform/errors.ts";
 import { findRunningPostgres } from "../platform/postgres/embedded/index.ts";
+import { checkBroker } from "./doctor/broker.ts";
 import { type Check, failed, fine } from "./doctor/check.ts";
 import { checkDatabase } from "./doctor/database.ts";
 import { checkDataDir, checkDisk, checkNode, checkPort } from "./doctor/machine.ts";
@@ -35,7 +36,7 @@ async function examine(): Promise<Check[]> {
   if (config.databaseUrl === undefined) {
     checks.push(await checkDataDir(config.dataDir), await checkDisk(config.dataDir));
   }
-  checks.push(await checkPort(config));
+  checks.push(await checkPort(config), ...(await checkBroker(config)));
   const url = config.databaseUrl ?? (await findRunningPostgres(config.dataDir));
   if (url === undefined)
     checks.push(fine("The embedded PostgreSQL is not running; `holdfast start` starts it."));

@@ -177,7 +177,9 @@ async function relayed(events: readonly BusEvent[]): Promise<Sent[]> {
   const publicTopics = new Map([["inventory", [{ topic: "inventory.sync", messagesOf: syncMessagesOf }]]]);
   const relay = relaySubscription({
     broker,
-    topics: new Topics(broker, "", serviceNames),
+    topics: Object.assign(new Topics({ broker, prefix: "", logs: [], pool: undefined as never }), {
+      identityOf: () => "0123456789abcdef",
+    }),
     services: serviceNames,
     publicTopics,
     metrics: { publishFailed: () => {} } as Parameters<typeof relaySubscription>[0]["metrics"],

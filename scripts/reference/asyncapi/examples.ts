@@ -106,6 +106,7 @@ function sentHeaders(service: string, type: string, subject: string, key: string
     ce_subject: subject,
     ce_time: time,
     ce_partitionkey: key,
+    ce_logid: "5d41402abc4b2a76",
     ...(key === order && { ce_correlationid: order }),
   };
 }

@@ -26,6 +26,11 @@ const sent: Readonly<Record<string, JsonSchema>> = {
   subject: { ...text, description: "What it happened to: an order's id, a reservation's, a product's, …" },
   time: { type: "string", format: "date-time", description: "When it happened." },
   partitionkey: { ...text, description: "The message's key." },
+  logid: {
+    ...text,
+    description:
+      "The log that it comes from. Another one than before: its database was made anew, and its versions too.",
+  },
   correlationid: { ...text, description: "The order that it belongs to." },
   causationid: { ...text, description: "The id of the event that led to it." },
   traceparent,

@@ -23,8 +23,8 @@ interface Entry {
   readonly characters: number;
 }
 
-const eventsWaiting = 2_000;
-const charactersWaiting = 4_000_000;
+const eventsWaiting = 1_000;
+const charactersWaiting = 1_000_000;
 
 /**
  * A partition as a broker brings it. Within one, the events of a topic come in the order of its log, save that what was

@@ -2,11 +2,12 @@ import type { BusEvent } from "../port.ts";
 import type { Attributes, OutgoingMessage, ReceivedMessage } from "./broker.ts";
 
 /** An event on its way through a broker: a CloudEvent whose data is the body. */
-export function messageOf(event: BusEvent): OutgoingMessage {
+export function messageOf(event: BusEvent, logid: string): OutgoingMessage {
   const { id, topic, type, subject, key, at, data, traceparent, cause } = event;
   const { order_id } = data as { order_id?: unknown };
   const attributes = {
     ...cloudEvent({ id, source: `/holdfast/${topic}`, type, subject, time: at, partitionkey: key }),
+    logid,
     ...(typeof order_id === "string" ? { correlationid: order_id } : {}),
     ...(cause === undefined ? {} : { causationid: cause }),
     ...(traceparent === undefined ? {} : { traceparent }),

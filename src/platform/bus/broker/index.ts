@@ -35,15 +35,16 @@ export const relayMigrations = migrationsBeside(import.meta.url, relayGroup, "re
 /** The services' logs go to the broker by the relay, and come from there to the groups of all processes. */
 export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
   const { broker, logs, prefix, registry, pool, logger } = options;
-  const topics = new Topics(broker, prefix, logs);
-  const metrics = createBrokerMetrics(registry, broker);
+  const topics = new Topics({ broker, prefix, logs, pool });
+  const state = () => (topics.trouble === undefined ? broker.state() : { isUp: false, ...topics.trouble });
+  const metrics = createBrokerMetrics(registry, { name: broker.name, state });
   const publicTopics = new Map<string, PublicTopic[]>();
   const inbound: InboundTopic[] = [];
   const receivers: Receiver[] = [];
   const about = {
     kind: broker.name,
     abilities: { orders: broker.assigns ? ("key" as const) : ("topic" as const), leavesTheDatabase: true },
-    broker: () => broker.state(),
+    broker: state,
   };
   let carrier!: BrokerCarrier;
   const bus = createBus(options, about, (parts) => {

@@ -4,7 +4,7 @@ import type { Broker } from "./broker.ts";
 
 export type BrokerMetrics = ReturnType<typeof createBrokerMetrics>;
 
-export function createBrokerMetrics(registry: Registry, broker: Broker) {
+export function createBrokerMetrics(registry: Registry, broker: Pick<Broker, "name" | "state">) {
   const registers = [registry];
   new Gauge({
     name: "bus_broker_up",

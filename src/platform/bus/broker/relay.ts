@@ -51,7 +51,7 @@ function messagesFor(
     else batch.push(message);
   };
   for (const event of events) {
-    add(topics.nameOf(event.topic), messageOf(event));
+    add(topics.nameOf(event.topic), messageOf(event, topics.identityOf(event.topic)));
     for (const { topic, messagesOf } of publicTopics.get(event.topic) ?? []) {
       for (const { id, key, type, subject, data } of messagesOf(event)) {
         const about = {
@@ -64,6 +64,7 @@ function messagesFor(
         };
         const attributes = {
           ...cloudEvent(about),
+          logid: topics.identityOf(event.topic),
           causationid: event.id,
           ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
         };

@@ -1,17 +1,28 @@
+import type { Pool } from "../../postgres/pool.ts";
 import { relayGroup } from "../bus.ts";
 import type { Broker } from "./broker.ts";
+import { assertOurs, identityOf } from "./ownership.ts";
 
-/** The broker's topics: what they are called, and that they are there. */
+export interface TopicsOptions {
+  readonly broker: Broker;
+  readonly prefix: string;
+  /** The services whose logs are published from this database. */
+  readonly logs: readonly string[];
+  readonly pool: Pool;
+}
+
+/** The broker's topics: what they are called, and that they are there, and ours. */
 export class Topics {
-  private readonly broker: Broker;
-  private readonly prefix: string;
+  /** Why they cannot be used. */
+  trouble: { readonly since: Date; readonly reason: string } | undefined;
+  private readonly options: TopicsOptions;
   private readonly names: Set<string>;
+  private readonly identities = new Map<string, string>();
   private making: Promise<void> | undefined;
 
-  constructor(broker: Broker, prefix: string, services: readonly string[]) {
-    this.broker = broker;
-    this.prefix = prefix;
-    this.names = new Set(services.map((service) => this.nameOf(service)));
+  constructor(options: TopicsOptions) {
+    this.options = options;
+    this.names = new Set(options.logs.map((service) => this.nameOf(service)));
   }
 
   /** A service's log as the broker calls it. */
@@ -20,7 +31,7 @@ export class Topics {
   }
 
   publicNameOf(topic: string): string {
-    return `${this.prefix}${topic}`;
+    return `${this.options.prefix}${topic}`;
   }
 
   /** Whether this cursor of a group is one in a topic of the broker; others are in a log of the database. */
@@ -28,17 +39,34 @@ export class Topics {
     return group !== relayGroup && group !== topic;
   }
 
+  /** Which log of the service the events come from; once `made` has resolved. */
+  identityOf(service: string): string {
+    return this.identities.get(service)!;
+  }
+
   /** Before the first `made`. */
   add(name: string): void {
     this.names.add(name);
   }
 
-  /** Resolves once they are all there. */
+  /** Resolves once they are all there, and fit to be written to. */
   made(): Promise<void> {
-    this.making ??= this.broker.createTopics([...this.names]).catch((error) => {
+    this.making ??= this.make().catch((error: Error) => {
       this.making = undefined;
+      this.trouble = { since: this.trouble?.since ?? new Date(), reason: error.message };
       throw error;
     });
     return this.making;
+  }
+
+  private async make(): Promise<void> {
+    const { broker, logs, pool } = this.options;
+    await broker.createTopics([...this.names]);
+    for (const service of logs) {
+      const log = await identityOf(pool, service);
+      await assertOurs(broker, this.nameOf(service), log);
+      this.identities.set(service, log.id);
+    }
+    this.trouble = undefined;
   }
 }

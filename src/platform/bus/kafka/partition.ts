@@ -16,6 +16,7 @@ export interface PartitionOptions {
 }
 
 const longestPauseMs = 5_000;
+const worthTelling = 4;
 
 /**
  * One partition that is ours: what is fetched waits here until what came before it has been taken. That is one batch
@@ -111,10 +112,10 @@ export class Partition {
         return await work();
       } catch (error) {
         const { topic, partition } = this;
-        this.options.logger.warn(
-          { err: error, topic, partition },
-          `kafka: ${trouble}, and it is tried again`,
-        );
+        const context = { err: error, topic, partition };
+        // Of a partition that has just been made the broker knows nothing for a moment.
+        const level = failures < worthTelling ? "debug" : "warn";
+        this.options.logger[level](context, `kafka: ${trouble}, and it is tried again`);
         await sleep(pauseAfter(failures, longestPauseMs));
       }
     }
