@@ -25,7 +25,14 @@ export default defineConfig({
       },
       ...houses.map((house) => ({
         extends: true as const,
-        test: { name: `apart, on ${house}`, include: flows, provide: { house } },
+        test: {
+          name: `apart, on ${house}`,
+          include: flows,
+          provide: { house },
+          // Seven services, each with a database and a way to the broker.
+          testTimeout: 90_000,
+          hookTimeout: 120_000,
+        },
       })),
     ],
   },

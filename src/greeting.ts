@@ -5,6 +5,8 @@ import type { StockKey, StockRecord } from "./services/inventory/contract.ts";
 export interface Greeting {
   readonly url: string;
   readonly database: string;
+  /** What carries the events, unless the database does. */
+  readonly broker: string | undefined;
   readonly needsKey: boolean;
   /** Of the demo SKU; undefined when there is none. */
   readonly lastUnit: Pick<StockRecord, "store_id" | "sku" | "quantity_available"> | undefined;
@@ -18,7 +20,7 @@ export function urlOf(host: string, port: number): string {
 
 /** For a person at a terminal. */
 export function greet(greeting: Greeting): string {
-  const { url, database, needsKey } = greeting;
+  const { url, database, broker, needsKey } = greeting;
   const access = needsKey
     ? "with an API key"
     : "open to everybody on this machine; the first `holdfast keys create` locks it";
@@ -29,7 +31,7 @@ Holdfast is ready.
   Docs      ${url}/docs
   Health    ${url}/health
   Metrics   ${url}/metrics
-  Database  ${database}
+  Database  ${database}${broker === undefined ? "" : `\n  Events    ${broker}`}
   Access    ${access}
 
 ${invite(greeting)}

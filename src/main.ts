@@ -103,6 +103,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     const greeting: Greeting = {
       url: urlOf(config.host, (app.server.address() as AddressInfo).port),
       database: isOurs ? `embedded, in ${resolve(config.dataDir)}` : "the one of HOLDFAST_DATABASE_URL",
+      broker: config.bus === "postgres" ? undefined : `through ${config.bus}`,
       needsKey: keys.required,
       lastUnit: isWhole ? await engine.stock(lastUnit) : undefined,
     };

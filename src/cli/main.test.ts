@@ -304,5 +304,9 @@ describe("doctor", () => {
     expect([wrong.code, wrong.stdout]).toEqual([1, expect.stringContaining("HOLDFAST_PORT got")]);
     const away = { HOLDFAST_DATABASE_URL: "postgres://shop@127.0.0.1:1/shop" };
     expect((await runCli(["doctor"], away, directory)).stdout).toContain("✗ The database cannot be reached");
+    const nobody = { HOLDFAST_BUS: "kafka", HOLDFAST_KAFKA_BROKERS: "127.0.0.1:1" };
+    const unanswered = await runCli(["doctor"], nobody, directory);
+    expect(unanswered.stdout).toContain("✗ kafka does not answer: connect ECONNREFUSED 127.0.0.1:1");
+    expect(unanswered.code).toBe(1);
   });
 });
