@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { brokerNames, isInstalled } from "./src/testing/broker-process.ts";
 
 /** What has to come out right in every house: with all services on one database, and with each on its own. */
-const flows = ["test/order-flow.test.ts", "test/races.test.ts"];
+const flows = ["test/order-flow.test.ts", "test/races.test.ts", "src/cli/bus.test.ts"];
 
 const houses = brokerNames.filter((name) => isInstalled(name) || process.env.CI === "true");
 

@@ -1,25 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import type { Bus } from "../platform/bus/port.ts";
-import { createPostgresBus } from "../platform/bus/postgres/index.ts";
 import { registerBusRoutes } from "../platform/bus/routes.ts";
-import { createLogger } from "../platform/telemetry/logger.ts";
-import { createRegistry } from "../platform/telemetry/metrics.ts";
-import { untraced } from "../platform/telemetry/tracer.ts";
 import { BusBench, stumbling, told } from "../testing/bus-contract.ts";
+import { useBus } from "../testing/buses.ts";
 import { runCli } from "../testing/cli.ts";
 import { startServer, type TestServer } from "../testing/http-server.ts";
 
 // Every step starts a process of its own, which takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 120_000 });
 
-const bench = new BusBench((setting) =>
-  createPostgresBus({
-    ...setting,
-    logger: createLogger("silent"),
-    tracer: untraced,
-    registry: createRegistry(),
-  }),
-);
+const house = inject("house");
+const bench = new BusBench(useBus(house === "together" ? "postgres" : house), "key");
 let server: TestServer;
 let bus: Bus;
 beforeAll(async () => {
@@ -59,7 +50,7 @@ describe("holdfast consumers", () => {
   it("refuses what cannot be meant", async () => {
     await runListener();
     const group = await holdfast("consumers", "replay", "nobody", "--from", "2026-11-21T12:00:00Z");
-    expect([group.code, group.stderr]).toEqual([1, expect.stringContaining("There are: listener.")]);
+    expect([group.code, group.stderr]).toEqual([1, expect.stringContaining("There are: listener")]);
     const place = await holdfast("consumers", "replay", "listener", "--from", "soon");
     expect([place.code, place.stderr]).toEqual([
       1,

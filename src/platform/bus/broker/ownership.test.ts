@@ -1,21 +1,10 @@
 import { expect, it } from "vitest";
-import { describeRabbitmq, useRabbitmq } from "../../../testing/brokers.ts";
+import { describeRabbitmq } from "../../../testing/brokers.ts";
 import { BusBench, type BusProcess, listener, told } from "../../../testing/bus-contract.ts";
-import { createLogger } from "../../telemetry/logger.ts";
-import { createRegistry } from "../../telemetry/metrics.ts";
-import { untraced } from "../../telemetry/tracer.ts";
-import { createRabbitBroker } from "../rabbitmq/index.ts";
-import { createBrokerBus } from "./index.ts";
+import { useBus } from "../../../testing/buses.ts";
 
 describeRabbitmq("a topic that the database does not belong to", () => {
-  const rabbitmq = useRabbitmq();
-  const bench = new BusBench(({ run, ...setting }) => {
-    const telemetry = { logger: createLogger("silent"), registry: createRegistry() };
-    const prefix = `${run}.`;
-    const broker = createRabbitBroker({ ...telemetry, url: rabbitmq.url, groupPrefix: prefix });
-    const options = { ...setting, ...telemetry, tracer: untraced, broker, prefix };
-    return createBrokerBus({ ...options, logs: ["teller", "crier"] });
-  });
+  const bench = new BusBench(useBus("rabbitmq"));
 
   const reason = ({ bus }: BusProcess) => bus.broker()?.reason ?? "";
   const patient = { timeout: 20_000, interval: 20 };
