@@ -21,6 +21,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json LICENSE ./
+COPY docs/reference/asyncapi.json docs/reference/
 # A number, since Kubernetes cannot tell whether a name is root. Nothing is written: the root may be read-only.
 USER 1000:1000
 ENV NODE_ENV=production HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=7400

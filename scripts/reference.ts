@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const { openapi, registry } = await describeServer();
+const { openapi, registry, withBroker } = await describeServer();
 const publication = publishedEvents();
 const pages: Record<string, string> = {
   "api.md": apiPage(openapi),
@@ -29,7 +29,7 @@ const pages: Record<string, string> = {
   "config.md": configPage(),
   "errors.md": errorsPage(),
   "events.md": eventsPage(publication),
-  "metrics.md": metricsPage(registry),
+  "metrics.md": metricsPage(registry, withBroker),
   "openapi.json": json(openapi),
   ...Object.fromEntries(publication.events.map(({ file, schema }) => [file, json(schema)])),
 };

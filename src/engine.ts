@@ -4,6 +4,7 @@ import type { Bus, BusKind } from "./platform/bus/port.ts";
 import { createPostgresBus } from "./platform/bus/postgres/index.ts";
 import { InfrastructureError } from "./platform/errors.ts";
 import { logKeeper } from "./platform/log/retention.ts";
+import { databaseMetrics } from "./platform/postgres/metrics.ts";
 import type { MigrationSet } from "./platform/postgres/migrate.ts";
 import { createPool } from "./platform/postgres/pool.ts";
 import type { Service, ServiceOptions } from "./platform/service.ts";
@@ -93,6 +94,7 @@ export function createEngine(options: EngineOptions) {
   // Readers have connections of their own: however many there are, the road never waits for one.
   const pool = createPool(databaseUrl, { max: roadConnections, name: "holdfast" });
   const reads = createPool(databaseUrl, { max: readConnections, name: "holdfast reads" });
+  databaseMetrics(registry, logger, reads);
   /** Whose logs are in this database. */
   const schemas = isApart ? wanted : serviceNames;
   // The storefront has nothing to tell: what its log may hold is a copy of the inventory's.

@@ -32,6 +32,9 @@ export const version: string = JSON.parse(
   readFileSync(new URL("../package.json", import.meta.url), "utf8"),
 ).version;
 
+// Made by `npm run docs`; it is in the package.
+const asyncApi = new URL("../docs/reference/asyncapi.json", import.meta.url);
+
 /** What the server keeps in its database. */
 export function migrationsFor({ bus, services }: Pick<Config, "bus" | "services">): readonly MigrationSet[] {
   return [...migrationsOf(bus, services), apiKeyMigrations];
@@ -85,6 +88,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     const app = await createHttpServer({
       ...config,
       version,
+      asyncApi: readFileSync(asyncApi, "utf8"),
       keys,
       logger,
       registry,

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { serviceNames } from "../src/platform/settings.ts";
 import { createTestDatabase, useTestDatabase } from "../src/testing/database.ts";
+import { EmbeddedPostgresFixture } from "../src/testing/embedded-postgres.ts";
 import { WholeServer } from "./whole-server.ts";
 
 interface Series {
@@ -100,6 +102,8 @@ const figures: readonly [name: string, value: number][] = [
   ["bus_dead_letters", 0],
 ];
 
+const endings = { completed: 2, rejected: 1, payment_failed: 1, cancelled: 0, expired: 0 };
+
 describe("the figures", () => {
   it.each(histograms)("%s is measured", (name) => {
     expect(countOf(series, `${name}_count`)).toBeGreaterThan(0);
@@ -111,6 +115,21 @@ describe("the figures", () => {
   it.each(figures)("%s is %d", (name, value) => {
     expect(named(series, name)).not.toEqual([]);
     expect(countOf(series, name)).toBeCloseTo(value);
+  });
+
+  it.each(Object.entries(endings))("of orders that ended, %s were %d", (status, count) => {
+    const ended = named(series, "orders_ended_total").filter(({ labels }) => labels.status === status);
+    expect(ended.map(({ value }) => value)).toEqual([count]);
+  });
+
+  it("tell how many batches each log has room for, how old the availability is, and the oldest transaction", () => {
+    const rooms = named(series, "log_room_batches");
+    expect(rooms.map(({ labels }) => labels.service).sort()).toEqual([...serviceNames].sort());
+    for (const { value } of rooms) expect(value).toBeGreaterThan(500_000);
+    const [age] = named(series, "storefront_age_seconds");
+    expect(age!.value >= 0 && age!.value < 30).toBe(true);
+    const [oldest] = named(series, "database_oldest_transaction_seconds");
+    expect(oldest!.value >= 0 && oldest!.value < 30).toBe(true);
   });
 
   it("tell what was answered again, and how much of the stock is held", () => {
@@ -126,6 +145,19 @@ describe("the figures", () => {
     expect(groups).toEqual(new Set(["carts", "fulfillment", "inventory", "orders", "payments"]));
     const sum = async () => (await lag()).reduce((total, { value }) => total + value, 0);
     await expect.poll(sum, { timeout: 15_000 }).toBe(0);
+  });
+
+  it("count an order that ended once, though all that led to it is handled once more", async () => {
+    const handled = (found: readonly Series[]) =>
+      named(found, "order_event_processing_duration_seconds_count").find(
+        ({ labels }) => labels.group === "orders",
+      )!;
+    const before = await scrape(server);
+    expect((await server.ask("POST", "/v1/consumers/orders/replay", { from: 0 })).status).toBe(200);
+    // Nothing else happens in the shop, so all of it has been handled twice then.
+    const again = async () => handled(await scrape(server)).value;
+    await expect.poll(again, { timeout: 15_000 }).toBe(2 * handled(before).value);
+    expect(countOf(await scrape(server), "orders_ended_total")).toBe(countOf(before, "orders_ended_total"));
   });
 
   it("have no label whose values grow with the shop", () => {
@@ -158,6 +190,43 @@ describe("the figures", () => {
     "inventory_rollback_duration_seconds",
   ])("%s is not made up where it has no meaning", (name) => {
     expect(series.filter((one) => one.name.startsWith(name))).toEqual([]);
+  });
+});
+
+describe("while the database is away", () => {
+  const postgres = new EmbeddedPostgresFixture();
+  /** Sums over all stock, for some seconds. */
+  const remembered = ["overselling_incidents_total", "inventory_orphaned_reservations_total"];
+
+  it("figures that have to be asked for are absent, which is said once, and all others are told", async () => {
+    const { url, stop } = await postgres.start();
+    const alone = await WholeServer.start(url);
+    try {
+      const isLasting = (name: string) => !/^(process|nodejs)_/.test(name) && !remembered.includes(name);
+      const names = async () => new Set((await scrape(alone)).map(({ name }) => name).filter(isLasting));
+      const before = await names();
+      await stop();
+      await names();
+      const { status } = await alone.ask("GET", "/metrics");
+      expect(status).toBe(200);
+      const after = await names();
+      expect([...before].filter((name) => !after.has(name)).sort()).toEqual([
+        "bus_consumer_lag_seconds",
+        "bus_dead_letters",
+        "database_oldest_transaction_seconds",
+        "kafka_consumer_lag_messages",
+        "log_room_batches",
+        "order_orphaned_orders_total",
+        "payments_delayed",
+        "payments_refunds_overdue",
+      ]);
+      const told = alone.log.flatMap(({ metric }) => (metric === undefined ? [] : [metric as string]));
+      const others = told.filter((metric) => !/^(overselling|inventory)_/.test(metric));
+      expect(others, "each of five questions once").toHaveLength(5);
+      expect(new Set(others).size).toBe(5);
+    } finally {
+      await alone.stop();
+    }
   });
 });
 

@@ -4,9 +4,10 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { hasProgram, installPackages } from "../debian.mjs";
 import { freePort } from "./free-port.mjs";
 
 const pom = fileURLToPath(new URL("pom.xml", import.meta.url));
@@ -20,13 +21,22 @@ export function isInstalled() {
   return existsSync(jars) && hasProgram("java");
 }
 
+/** What is missing of it in the distribution. */
+export function packages() {
+  return [
+    ...(hasProgram("java") ? [] : ["default-jre-headless"]),
+    ...(hasProgram("mvn") || existsSync(jars) ? [] : ["maven"]),
+  ];
+}
+
 /** Java and Maven from the distribution when they are missing (that takes root), then Kafka's jars. */
 export function install() {
-  const missing = [
-    hasProgram("java") ? undefined : "openjdk-17-jre-headless",
-    hasProgram("mvn") ? undefined : "maven",
-  ].filter(Boolean);
-  if (missing.length > 0) installPackages(missing);
+  const missing = packages();
+  if (missing.length > 0) installPackages(missing, "Kafka needs Java 17 or newer, and Maven");
+  installJars();
+}
+
+export function installJars() {
   if (!existsSync(jars)) copyJars();
 }
 
@@ -111,6 +121,8 @@ function javaOptions(logging) {
     "-Xms96m",
     "-Xmx384m",
     "-XX:+UseSerialGC",
+    // It runs for minutes at most: what it would gain by compiling better, it would not earn back.
+    "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
     `-Dlog4j.configuration=file:${logging}`,
@@ -123,7 +135,7 @@ function javaOptions(logging) {
 function format(settings, logging, formatArguments) {
   const clusterId = randomBytes(16).toString("base64url").replace(/^-/, "A");
   const tool = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", settings, ...formatArguments];
-  const run = spawnSync("java", ["-XX:TieredStopAtLevel=1", ...javaOptions(logging), ...tool], {
+  const run = spawnSync("java", [...javaOptions(logging), ...tool], {
     encoding: "utf8",
   });
   if (run.status !== 0) throw new Error(`Kafka's storage was not formatted: ${run.stdout}${run.stderr}`);
@@ -148,18 +160,6 @@ async function startedUp(server, logFile, onLine) {
   });
 }
 
-function installPackages(packages) {
-  const command = `apt-get install --no-install-recommends --yes ${packages.join(" ")}`;
-  if (process.getuid?.() !== 0 || !hasProgram("apt-get")) {
-    throw new Error(
-      `Kafka needs Java 17 and Maven. On Debian and Ubuntu run \`${command}\` as root, elsewhere install them ` +
-        "in your system's way; then start again.",
-    );
-  }
-  run("apt-get", ["update", "--quiet"]);
-  run("apt-get", command.split(" ").slice(1), { ...process.env, DEBIAN_FRONTEND: "noninteractive" });
-}
-
 function copyJars() {
   const partly = `${jars}-${process.pid}`;
   run("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${partly}`]);
@@ -168,17 +168,13 @@ function copyJars() {
   renameSync(partly, jars);
 }
 
-function run(program, options, env = process.env) {
-  const done = spawnSync(program, options, { stdio: ["ignore", "inherit", "inherit"], env });
+function run(program, options) {
+  const done = spawnSync(program, options, { stdio: ["ignore", "inherit", "inherit"] });
   if (done.status !== 0) {
     throw new Error(
       `\`${program} ${options.join(" ")}\` failed. Put right what it says above, then start again.`,
     );
   }
-}
-
-function hasProgram(name) {
-  return (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
 }
 
 function linesOf(properties) {

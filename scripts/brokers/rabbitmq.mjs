@@ -2,12 +2,13 @@
 // reaches it.
 import { spawn, spawnSync } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
+import { installPackages } from "../debian.mjs";
 import { freePort } from "./free-port.mjs";
 
 // Debian's /usr/sbin/rabbitmq-server changes the user and writes to /var/log; the one behind it does neither.
@@ -32,37 +33,16 @@ function has(command, ...args) {
   return spawnSync(command, args, { stdio: "ignore" }).error === undefined;
 }
 
+/** What is missing of it in the distribution. */
+export function packages() {
+  return isInstalled() ? [] : ["rabbitmq-server"];
+}
+
 /** Throws with what to do when it cannot. */
 export function install() {
-  if (isInstalled()) return;
-  if (process.platform !== "linux" || !has("apt-get", "--version")) {
-    throw new Error("Install RabbitMQ 3.10 or newer (macOS: brew install rabbitmq), then start again.");
-  }
-  if (process.getuid() !== 0) {
-    throw new Error("RabbitMQ is installed as root: sudo npm run brokers -- --install");
-  }
-  withoutServices(() => {
-    apt("update");
-    apt("install", "--yes", "--no-install-recommends", "rabbitmq-server");
-  });
-}
-
-function apt(...args) {
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const { status } = spawnSync("apt-get", ["--quiet", ...args], { stdio: "inherit", env });
-  if (status !== 0) throw new Error(`apt-get ${args.join(" ")} failed: put right what it says above.`);
-}
-
-/** The package would start a broker for everybody at once, on its usual port. */
-function withoutServices(work) {
-  const policy = "/usr/sbin/policy-rc.d";
-  if (existsSync(policy)) return work();
-  writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-  try {
-    work();
-  } finally {
-    rmSync(policy);
-  }
+  const missing = packages();
+  if (missing.length > 0)
+    installPackages(missing, "RabbitMQ 3.10 or newer is needed (macOS: brew install rabbitmq)");
 }
 
 /**

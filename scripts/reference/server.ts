@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createEngine } from "../../src/engine.ts";
+import { type BrokerSettings, openBroker } from "../../src/platform/bus/open.ts";
 import { registerBusRoutes } from "../../src/platform/bus/routes.ts";
 import { createHttpServer } from "../../src/platform/http/server.ts";
 import { registerEventRoutes } from "../../src/platform/log/routes.ts";
@@ -14,8 +15,20 @@ export const { version }: { version: string } = JSON.parse(
 /** Nobody is there: a connection is made when the first question is asked, and none is. */
 const nowhere = "postgres://nobody@127.0.0.1:1/none";
 
+const brokers = {
+  Kafka: { bus: "kafka", kafkaBrokers: ["127.0.0.1:1"] },
+  RabbitMQ: { bus: "rabbitmq", rabbitmqUrl: "amqp://127.0.0.1:1" },
+} satisfies Record<string, BrokerSettings>;
+
+export interface ServerDescription {
+  readonly openapi: object;
+  readonly registry: Registry;
+  /** What is measured where this broker carries the events, by its name. */
+  readonly withBroker: ReadonlyMap<string, Registry>;
+}
+
 /** All services behind a server, never started: they are asked what they offer. */
-export async function describeServer(): Promise<{ openapi: object; registry: Registry }> {
+export async function describeServer(): Promise<ServerDescription> {
   const registry = createRegistry();
   const logger = createLogger("silent");
   const { pool, bus, services, close } = createEngine({ databaseUrl: nowhere, registry, logger });
@@ -35,5 +48,15 @@ export async function describeServer(): Promise<{ openapi: object; registry: Reg
   const openapi = app.swagger();
   await app.close();
   await close();
-  return { openapi, registry };
+  const withBroker = new Map<string, Registry>();
+  for (const [name, settings] of Object.entries(brokers)) withBroker.set(name, await registryWith(settings));
+  return { openapi, registry, withBroker };
+}
+
+async function registryWith(settings: BrokerSettings): Promise<Registry> {
+  const telemetry = { registry: createRegistry(), logger: createLogger("silent") };
+  const broker = await openBroker(settings, telemetry);
+  const { close } = createEngine({ databaseUrl: nowhere, broker, ...telemetry });
+  await close();
+  return telemetry.registry;
 }

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, readdir, realpath, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -6,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { isAlive } from "../platform/postgres/embedded/postmaster.ts";
-import { type BrokerName, type BrokerProcess, brokerNames, startBroker } from "./broker-process.ts";
+import { type BrokerName, type BrokerProcess, startBroker } from "./broker-process.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -38,15 +37,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const started = await Promise.allSettled(running.values());
     for (const broker of started) if (broker.status === "fulfilled") await broker.value.kill();
     server.close().closeAllConnections();
-    for (const name of brokerNames)
-      if (existsSync(join(directory, `without-${name}`))) tellWhatIsMissing(name);
+    await tellWhatIsMissing(directory);
     await rm(directory, { recursive: true, force: true });
   };
 }
 
-function tellWhatIsMissing(name: BrokerName): void {
+/** A test file that could not run leaves a file that is named after what it lacks. */
+async function tellWhatIsMissing(directory: string): Promise<void> {
+  const names = (await readdir(directory)).flatMap((name) => /^without-(\w+)$/.exec(name)?.[1] ?? []);
+  if (names.length === 0) return;
   console.warn(
-    `\nThe tests of ${name} were not run, since it is not installed here: npm run brokers -- --install --${name}\n`,
+    `\nTests were not run that need ${names.sort().join(", ")}, not installed here. To install what is missing, on ` +
+      "Debian or Ubuntu as root: node scripts/install-tools.mjs\n",
   );
 }
 

@@ -1,25 +1,17 @@
-import { writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, inject } from "vitest";
+import { afterAll, beforeAll, inject } from "vitest";
 import {
   type BrokerName,
   type BrokerProcess,
   type BrokerSettings,
   freePort,
-  isInstalled,
   startBroker,
 } from "./broker-process.ts";
+import { describeWith } from "./tools.ts";
 
-/** Suites that need the broker: skipped where it is not installed, and the run says so at its end. */
-export const describeKafka = suiteFor("kafka");
-export const describeRabbitmq = suiteFor("rabbitmq");
-
-function suiteFor(name: BrokerName): typeof describe.skip {
-  if (isInstalled(name) || process.env.CI === "true") return describe;
-  writeFileSync(join(inject("brokersDirectory"), `without-${name}`), "");
-  return describe.skip;
-}
+export const describeKafka = describeWith("kafka");
+export const describeRabbitmq = describeWith("rabbitmq");
 
 /** The Kafka that the test files of this run share: each takes topics and groups with names of its own. */
 export function useKafka(): { readonly brokers: string } {

@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { accessSync, readdirSync, readFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { describeWith } from "../../src/testing/tools.ts";
 import { unknownNames } from "./metrics-reference.ts";
 
 interface Rule {
@@ -58,34 +59,15 @@ function firing(text: string): Record<string, string>[] {
 }
 
 const run = promisify(execFile);
-const promtool = (process.env.PATH ?? "")
-  .split(delimiter)
-  .map((folder) => join(folder, "promtool"))
-  .find(isThere);
-if (promtool === undefined) {
-  const advice = "It comes with Prometheus, on Debian: apt-get install --no-install-recommends prometheus";
-  if (process.env.CI === "true") throw new Error(`There is no promtool. ${advice}`);
-  console.warn(`The alerts are not tested: there is no promtool. ${advice}`);
-}
-
-function isThere(path: string): boolean {
-  try {
-    accessSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-describe.skipIf(promtool === undefined)("promtool", () => {
+describeWith("promtool")("promtool", () => {
   it("finds the rules well-formed, and the configuration", async () => {
-    const { stdout } = await run(promtool!, ["check", "config", "deploy/prometheus.yml"]);
+    const { stdout } = await run("promtool", ["check", "config", "deploy/prometheus.yml"]);
     const found = [...stdout.matchAll(/(\d+) rules found/g)].map(([, count]) => Number(count));
     expect(found).toHaveLength(ruleFiles.length);
     expect(found.reduce((sum, count) => sum + count)).toBe(rules.length);
   });
 
   it("sees every rule fire beyond its threshold and keep still below it", async () => {
-    await expect(run(promtool!, ["test", "rules", ...testFiles])).resolves.toBeDefined();
+    await expect(run("promtool", ["test", "rules", ...testFiles])).resolves.toBeDefined();
   });
 });

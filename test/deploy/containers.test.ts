@@ -36,6 +36,14 @@ describe("the Dockerfile", () => {
     }
   });
 
+  it("has what the server reads beside its program", () => {
+    const copied = last.filter(([name, option]) => name === "COPY" && !option!.startsWith("--"));
+    expect(copied.map((words) => words.slice(1))).toEqual([
+      ["package.json", "LICENSE", "./"],
+      ["docs/reference/asyncapi.json", "docs/reference/"],
+    ]);
+  });
+
   it("ends with an image that has no tools of the build, and is not run by root", () => {
     expect(last.filter(([name]) => name === "RUN")).toEqual([]);
     expect(last.find(([name]) => name === "USER")![1]).toMatch(/^[1-9]\d*:[1-9]\d*$/);
@@ -106,6 +114,20 @@ describe.each(containers)("$name in $file", ({ file, name, container }) => {
     }
     if (container.env_file !== undefined)
       expect(existsSync(container.env_file), container.env_file).toBe(true);
+  });
+});
+
+it("what compose starts by itself is what Holdfast needs on Kafka, and the rest waits for its profile", () => {
+  const services = Object.entries<{ profiles?: string[] }>(compose(whole).services);
+  const profiles = Object.fromEntries(services.map(([name, { profiles = [] }]) => [name, profiles]));
+  expect(profiles).toEqual({
+    holdfast: [],
+    postgres: [],
+    kafka: [],
+    rabbitmq: ["rabbitmq"],
+    redis: ["redis"],
+    prometheus: [],
+    grafana: [],
   });
 });
 

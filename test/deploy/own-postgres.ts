@@ -1,27 +1,14 @@
 import { execFile } from "node:child_process";
-import { access, chmod, mkdir, mkdtemp, readdir, realpath, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { accountFor, handOver } from "../../src/platform/postgres/embedded/account.ts";
 import { bringUp } from "../../src/platform/postgres/embedded/launch.ts";
 import { findPostmaster, stopPostmaster } from "../../src/platform/postgres/embedded/postmaster.ts";
+import { findPostgres } from "../../src/testing/tools.ts";
 
 const run = promisify(execFile);
-const programs = ["initdb", "postgres", "pg_dump", "pg_restore"];
-
-/** Where PostgreSQL is installed with its tools, which the embedded one comes without. */
-export async function findPostgres(): Promise<string | undefined> {
-  const installed = await readdir("/usr/lib/postgresql").catch(() => []);
-  const newestFirst = installed.sort((a, b) => Number(b) - Number(a));
-  const folders = newestFirst.map((version) => `/usr/lib/postgresql/${version}/bin`);
-  for (const folder of [...folders, ...(process.env.PATH ?? "").split(delimiter)]) {
-    const found = await Promise.allSettled(programs.map((program) => access(join(folder, program))));
-    if (found.every(({ status }) => status === "fulfilled")) return folder;
-  }
-  return undefined;
-}
-
 /** A PostgreSQL with its tools, for one test file. */
 export class OwnPostgres {
   private readonly folder: string;
@@ -34,7 +21,10 @@ export class OwnPostgres {
     this.port = port;
   }
 
-  static async start(folder: string): Promise<OwnPostgres> {
+  static async start(): Promise<OwnPostgres> {
+    const folder = findPostgres();
+    if (folder === undefined)
+      throw new Error("There is no PostgreSQL with its tools: node scripts/install-tools.mjs");
     // Bears the name by which the next run finds what an interrupted one has left behind.
     const dataDir = await realpath(await mkdtemp(join(tmpdir(), `holdfast-test-${process.pid}-restore-`)));
     const cluster = join(dataDir, "postgres");

@@ -1,28 +1,21 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { serviceNames } from "../../src/platform/settings.ts";
 import { query } from "../../src/testing/embedded-postgres.ts";
+import { describeWith } from "../../src/testing/tools.ts";
 import { violations } from "../server-process.ts";
 import { WholeServer } from "../whole-server.ts";
-import { findPostgres, OwnPostgres } from "./own-postgres.ts";
-
-const folder = await findPostgres();
-if (folder === undefined) {
-  const advice =
-    "Install PostgreSQL with its tools, on Debian: apt-get install --no-install-recommends postgresql";
-  if (process.env.CI === "true") throw new Error(`There is no pg_dump. ${advice}`);
-  console.warn(`Restoring a backup is not tested: there is no pg_dump. ${advice}`);
-}
+import { OwnPostgres } from "./own-postgres.ts";
 
 const recipe = "deploy/postgres/after-restore.sql";
 
 /** The recipe of docs/OPERATIONS.md, step by step. */
-describe.skipIf(folder === undefined)("a backup of a shop that goes on selling", () => {
+describeWith("postgresql")("a backup of a shop that goes on selling", () => {
   let postgres: OwnPostgres;
   let shop: string;
   let restored: string;
 
   beforeAll(async () => {
-    postgres = await OwnPostgres.start(folder!);
+    postgres = await OwnPostgres.start();
     shop = postgres.urlOf("shop");
     restored = postgres.urlOf("restored");
     await query(postgres.urlOf("postgres"), "create database shop");

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { transact } from "../../src/platform/batch/transaction.ts";
 import type { Reader } from "../../src/platform/postgres/statement.ts";
+import { createLogger } from "../../src/platform/telemetry/logger.ts";
 import { createRegistry } from "../../src/platform/telemetry/metrics.ts";
 import type { InventorySettings } from "../../src/services/inventory/book.ts";
 import type { InventoryCommand } from "../../src/services/inventory/contract.ts";
@@ -123,7 +124,7 @@ const settings: InventorySettings = {
 const nothing = { quantity_on_hand: 0, quantity_reserved: 0, oversold: 0, orphaned: 0 };
 const handle = inventoryHandler(
   settings,
-  inventoryMetrics(createRegistry(), async () => nothing),
+  inventoryMetrics(createRegistry(), createLogger("silent"), async () => nothing),
 );
 
 async function expectBatch(commands: InventoryCommand[], name: string, most?: number): Promise<void> {

@@ -1,13 +1,16 @@
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { useTestDatabase } from "../../testing/database.ts";
+import { smallSizes } from "../../testing/small-partitions.ts";
 import { logWriter } from "../log/append.ts";
+import { coverAhead, listPartitions } from "../log/partitions.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { createPool, type Pool } from "../postgres/pool.ts";
+import { readerOf } from "../postgres/statement.ts";
 import { logMigrations } from "../service.ts";
 import { type BatchHandler, Road, type RoadOptions, TryAgain } from "./road.ts";
-import type { Transaction } from "./transaction.ts";
+import { type Transaction, transact } from "./transaction.ts";
 
 // A service that counts: the smallest thing that loads, decides and saves.
 
@@ -224,6 +227,49 @@ describe("what passes is tried again", () => {
     }
     expect(poisoned).toEqual([]);
     await nowhere.end();
+  });
+
+  describe("when the log has no room", () => {
+    beforeEach(async () => {
+      const { end } = (await listPartitions(readerOf(pool), "counting")).at(-1)!;
+      await pool.query("select setval('counting.log_position', $1)", [end]);
+    });
+    const makeRoom = () => transact(pool, (tx) => coverAhead(tx, "counting", smallSizes));
+    afterEach(makeRoom);
+
+    it("until room is made", async () => {
+      const rolledBack = new EventEmitter();
+      const road = roadOf({ observer: { rollback: () => rolledBack.emit("rollback") } });
+      const submitted = Promise.all(adds(3).map((command) => road.submit(command)));
+      await once(rolledBack, "rollback");
+      await makeRoom();
+      expect(await submitted).toEqual([1, 2, 3]);
+      await expectCounted(["c0", "c1", "c2"], 3);
+    });
+
+    it("until patience ends, and nobody is blamed", async () => {
+      const poisoned: Add[] = [];
+      const road = roadOf({ patienceMs: 50, observer: { poison: (command) => poisoned.push(command) } });
+      await expect(road.submit({ id: "a", add: 1 })).rejects.toMatchObject({
+        code: "platform.unavailable",
+        retryAfterSeconds: 1,
+        cause: { code: "23514", table: "log" },
+      });
+      expect(poisoned).toEqual([]);
+      await expectCounted([], 0);
+    });
+  });
+
+  it("but a row that is of no partition of another table is a defect", async () => {
+    await pool.query("create table counting.parted (id text) partition by list (id)");
+    const text = "insert into counting.parted values ('a')";
+    const road = roadOf({
+      async handle(tx, commands) {
+        tx.write({ name: "counting_part", text }, []);
+        return commands.map(() => 1);
+      },
+    });
+    await expect(road.submit({ id: "a", add: 1 })).rejects.toMatchObject({ code: "platform.internal" });
   });
 
   it("and a handler that forgot to wait for a failed write changes nothing", async () => {

@@ -1,6 +1,6 @@
 import type { PoolClient, QueryConfig, QueryResult } from "pg";
 import { parameters } from "../postgres/array.ts";
-import { isConnectionLoss, isTransient } from "../postgres/errors.ts";
+import { isConnectionLoss, isTransient, schemaOfFullLog } from "../postgres/errors.ts";
 import type { Pool } from "../postgres/pool.ts";
 import type { Reader, Statement } from "../postgres/statement.ts";
 
@@ -17,6 +17,9 @@ export interface Transaction extends Reader {
 export const appendedEvent = "appended";
 export type Appended = ReadonlyMap<string, number>;
 
+/** What a pool emits, with the schema, when a transaction failed because the log had no room. */
+export const logFullEvent = "log full";
+
 /**
  * Runs `work` in one transaction on one connection and returns what it returned, once that is durable.
  * Throws when nothing was changed. The one case in between, a connection that broke before the answer to COMMIT
@@ -32,6 +35,8 @@ export async function transact<T>(pool: Pool, work: (tx: Transaction) => Promise
     if (tx.appendedTo.size > 0) pool.emit(appendedEvent, tx.appendedTo satisfies Appended);
     return result;
   } catch (error) {
+    const fullLog = schemaOfFullLog(error);
+    if (fullLog !== undefined) pool.emit(logFullEvent, fullLog);
     reusable = !isConnectionLoss(error) && (await rollback(client));
     throw error;
   } finally {

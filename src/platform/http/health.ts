@@ -1,5 +1,5 @@
 import type { FastifyInstance } from "fastify";
-import { InfrastructureError } from "../errors.ts";
+import { within } from "../deadline.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { platformProblems, sendProblem } from "./problem.ts";
 
@@ -75,7 +75,7 @@ async function examineOne(app: FastifyInstance, probe: Probe): Promise<Dependenc
   const startedAt = performance.now();
   const latency = () => Math.round((performance.now() - startedAt) * 10) / 10;
   try {
-    const details = await withTimeout(probe.check());
+    const details = await within(probeTimeoutMs, "the health check", probe.check());
     if (details instanceof Degraded) {
       return { status: "degraded", latency_ms: latency(), details: details.details };
     }
@@ -84,19 +84,5 @@ async function examineOne(app: FastifyInstance, probe: Probe): Promise<Dependenc
     app.log.warn({ err: error, dependency: probe.name }, "health check failed");
     const { code } = error as { code?: unknown };
     return { status: "down", latency_ms: latency(), error: typeof code === "string" ? code : "failed" };
-  }
-}
-
-async function withTimeout<Result>(work: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new InfrastructureError("timeout", "the health check took too long", { retryable: true }));
-    }, probeTimeoutMs);
-  });
-  try {
-    return await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -46,6 +46,23 @@ it("leaves out what is no part of the API", async () => {
   expect(Object.keys(body.paths).every((path) => path.startsWith("/v1/"))).toBe(true);
 });
 
+it("serves the document of the events where it has one, beside its own and not described in it", async () => {
+  expect((await server.call("/asyncapi.json")).status).toBe(404);
+  const asyncApi = '{"asyncapi":"3.0.0"}';
+  const telling = await startServer(() => {}, { asyncApi });
+  try {
+    const { status, headers, body } = await telling.call("/asyncapi.json");
+    expect([status, headers.get("content-type"), body]).toEqual([
+      200,
+      "application/json; charset=utf-8",
+      JSON.parse(asyncApi),
+    ]);
+    expect((await telling.call("/openapi.json")).body.paths).toEqual({});
+  } finally {
+    await telling.app.close();
+  }
+});
+
 it("serves a page that shows the document, scripts included, over plain http", async () => {
   const page = await fetch(`${server.url}/docs`);
   expect(page.headers.get("content-security-policy")).not.toContain("upgrade-insecure-requests");

@@ -41,9 +41,17 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
   });
 }
 
-/** Serves the document and the page that shows it; both are open, as the source of this program is. */
-export async function serveDocs(app: FastifyInstance): Promise<void> {
+/**
+ * Serves the document, the page that shows it, and the document of the events where there is one: all of them open, as
+ * the source of this program is.
+ */
+export async function serveDocs(app: FastifyInstance, asyncApi: string | undefined): Promise<void> {
   app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  if (asyncApi !== undefined) {
+    app.get("/asyncapi.json", { schema: { hide: true } }, (_request, reply) =>
+      reply.type("application/json; charset=utf-8").send(asyncApi),
+    );
+  }
   await app.register(swaggerUi, {
     routePrefix: "/docs",
     staticCSP: true,

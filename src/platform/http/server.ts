@@ -19,6 +19,8 @@ import { createValidatorCompiler } from "./validation.ts";
 
 export interface HttpServerOptions {
   readonly version: string;
+  /** The AsyncAPI document of the events, as it is served. */
+  readonly asyncApi?: string;
   readonly keys: Keys;
   readonly logger: Logger;
   readonly registry: Registry;
@@ -70,7 +72,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     await limitRate(app, options.keys, options.rateLimitPerMinute);
   guardRoutes(app, options.keys);
   observeRoutes(app, options.logger, options.registry);
-  await serveDocs(app);
+  await serveDocs(app, options.asyncApi);
   registerHealth(app, options.probes, options.registry);
   return app;
 }

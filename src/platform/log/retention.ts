@@ -1,9 +1,11 @@
+import type { EventEmitter } from "node:events";
 import { Counter, Gauge } from "prom-client";
+import { logFullEvent } from "../batch/transaction.ts";
 import type { Pool } from "../postgres/pool.ts";
 import { readerOf, type Statement } from "../postgres/statement.ts";
 import { repeat } from "../repeat.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { Registry } from "../telemetry/metrics.ts";
+import { askedGauges, type Registry } from "../telemetry/metrics.ts";
 import {
   deleteOldRows,
   dropOldPartitions,
@@ -48,24 +50,39 @@ export interface LogKeeper {
 
 const everyMs = 60_000;
 
-/** Makes room at the end of the services' logs, and drops from their beginning what is too old. */
+/**
+ * Makes room at the end of the services' logs, ahead of need and at the latest when somebody was refused for want of it,
+ * and drops from their beginning what is too old.
+ */
 export function logKeeper(options: LogKeeperOptions): LogKeeper {
-  const metrics = keeperMetrics(options.registry);
+  const metrics = keeperMetrics(options);
   const tasks = options.schemas.map((kept) => new LogTask(options, kept, metrics));
   const job = repeat(everyMs, run);
+  const refills = new Map<LogTask, Promise<void>>();
   let first: Promise<void> | undefined;
 
   async function run(): Promise<void> {
     for (const task of tasks) await task.run();
   }
 
+  function refill(schema: string): void {
+    const task = tasks.find(({ service }) => service === schema);
+    if (task === undefined || refills.has(task)) return;
+    refills.set(
+      task,
+      task.refill().finally(() => refills.delete(task)),
+    );
+  }
+
   return {
     start() {
+      (options.pool as EventEmitter).on(logFullEvent, refill);
       first = run().finally(() => job.start());
     },
     async stop() {
+      (options.pool as EventEmitter).off(logFullEvent, refill);
       await job.stop();
-      await first;
+      await Promise.all([first, ...refills.values()]);
     },
     run,
   };
@@ -73,8 +90,24 @@ export function logKeeper(options: LogKeeperOptions): LogKeeper {
 
 type KeeperMetrics = ReturnType<typeof keeperMetrics>;
 
-function keeperMetrics(registry: Registry) {
+function keeperMetrics({ pool, schemas, logger, registry }: LogKeeperOptions) {
   const registers = [registry];
+  const database = readerOf(pool);
+  const rooms = () =>
+    Promise.all(schemas.map(async ({ schema }) => ({ schema, room: await roomAhead(database, schema) })));
+  // Not of the keeper's last round: it matters most when there is none.
+  askedGauges(
+    registry,
+    logger,
+    rooms,
+  )({
+    name: "log_room_batches",
+    help: "How many more batches the service's log has room for; without any, nothing can be written.",
+    labelNames: ["service"],
+    show(metric, found) {
+      for (const { schema, room } of found) metric.set({ service: schema }, room);
+    },
+  });
   return {
     partitions: new Gauge({
       name: "log_partitions",
@@ -113,8 +146,21 @@ class LogTask {
     this.metrics = metrics;
   }
 
+  get service(): string {
+    return this.kept.schema;
+  }
+
+  /** Whoever was refused tries again within a second, and tells us again if there is still no room. */
+  async refill(): Promise<void> {
+    this.options.logger.warn(
+      { service: this.service },
+      `the log of ${this.service} had no room left: making some`,
+    );
+    await this.cover();
+  }
+
   async run(): Promise<void> {
-    await this.attempt("the log could not be given more room", () => this.cover());
+    await this.cover();
     await this.attempt("the log's room could not be looked at", () => this.lookAtRoom());
     await this.attempt("what is too old in the log could not be dropped", () => this.retain());
     await this.attempt("the log could not be measured", () => this.measure());
@@ -135,7 +181,9 @@ class LogTask {
 
   private async cover(): Promise<void> {
     const { schema } = this.kept;
-    await exclusively(this.options.pool, schema, (tx) => coverAhead(tx, schema, this.sizes));
+    await this.attempt("the log could not be given more room", async () => {
+      await exclusively(this.options.pool, schema, (tx) => coverAhead(tx, schema, this.sizes));
+    });
   }
 
   /** Whichever process makes the room, each one sees whether there is enough; one look may come just before it is. */

@@ -1,3 +1,5 @@
+import type pg from "pg";
+
 const connectionErrors = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
@@ -43,8 +45,22 @@ export function isConnectionLoss(error: unknown): boolean {
   );
 }
 
+/**
+ * The schema whose log had no partition for what was appended: there is room again once one is made. PostgreSQL calls
+ * that a check violation, as it does a broken constraint, which has a name.
+ */
+export function schemaOfFullLog(error: unknown): string | undefined {
+  const { code, schema, table, constraint } = (error ?? {}) as Partial<pg.DatabaseError>;
+  const isFull = code === "23514" && table === "log" && constraint === undefined;
+  return isFull ? schema : undefined;
+}
+
 /** The very same transaction may succeed if it is run again. */
 export function isTransient(error: unknown): boolean {
   const code = codeOf(error);
-  return isConnectionLoss(error) || (code !== undefined && transientStates.has(code));
+  return (
+    isConnectionLoss(error) ||
+    (code !== undefined && transientStates.has(code)) ||
+    schemaOfFullLog(error) !== undefined
+  );
 }

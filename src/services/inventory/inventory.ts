@@ -59,6 +59,7 @@ export function createInventory({
   const database = readerOf(reads);
   const metrics = inventoryMetrics(
     registry,
+    logger,
     remembered(() => queries.readTotals(database)),
   );
   const handle = inventoryHandler(settings, metrics);

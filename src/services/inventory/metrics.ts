@@ -1,5 +1,7 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, Histogram } from "prom-client";
 import { codeOf, lockTimeout } from "../../platform/postgres/errors.ts";
+import type { Logger } from "../../platform/telemetry/logger.ts";
+import { askedGauges, type Registry } from "../../platform/telemetry/metrics.ts";
 import { InvariantViolation } from "./book.ts";
 import type { InventoryCommand, InventoryReply } from "./contract.ts";
 
@@ -15,7 +17,7 @@ export type InventoryMetrics = ReturnType<typeof inventoryMetrics>;
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.08, 0.15, 0.3, 0.5, 1, 2.5, 5, 10];
 
 /** The figures of the service. `totals` is asked when somebody looks. */
-export function inventoryMetrics(registry: Registry, totals: () => Promise<StockTotals>) {
+export function inventoryMetrics(registry: Registry, logger: Logger, totals: () => Promise<StockTotals>) {
   const registers = [registry];
   const counter = (name: string, help: string) => new Counter({ name, help, registers });
   const histogram = (name: string, help: string) =>
@@ -78,33 +80,35 @@ export function inventoryMetrics(registry: Registry, totals: () => Promise<Stock
     registers,
   });
 
-  const gauge = (name: string, help: string, value: (current: StockTotals) => number | undefined) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      async collect() {
-        const current = value(await totals());
-        if (current === undefined) this.remove();
-        else this.set(current);
-      },
-    });
-  gauge(
-    "inventory_artificial_shortage_rate",
-    "Share of the stock on hand that is reserved, in percent.",
-    (t) => (t.quantity_on_hand === 0 ? undefined : (t.quantity_reserved / t.quantity_on_hand) * 100),
-  );
-  gauge("overselling_incidents_total", "Records whose stock is negative. Always 0.", (t) => t.oversold);
-  gauge(
-    "inventory_orphaned_reservations_total",
-    "Holds that are overdue for more than a minute.",
-    (t) => t.orphaned,
-  );
+  const gauge = askedGauges(registry, logger, totals);
+  gauge({
+    name: "inventory_artificial_shortage_rate",
+    help: "Share of the stock on hand that is reserved, in percent.",
+    show(metric, { quantity_on_hand, quantity_reserved }) {
+      if (quantity_on_hand !== 0) metric.set((quantity_reserved / quantity_on_hand) * 100);
+    },
+  });
+  gauge({
+    name: "overselling_incidents_total",
+    help: "Records whose stock is negative. Always 0.",
+    show: (metric, { oversold }) => metric.set(oversold),
+  });
+  gauge({
+    name: "inventory_orphaned_reservations_total",
+    help: "Holds that are overdue for more than a minute.",
+    show: (metric, { orphaned }) => metric.set(orphaned),
+  });
   let asked = 0;
   let timedOut = 0;
-  gauge("inventory_reservation_timeout_rate", "Share of the reservations that expired, in percent.", () =>
-    asked === 0 ? undefined : (timedOut / asked) * 100,
-  );
+  new Gauge({
+    name: "inventory_reservation_timeout_rate",
+    help: "Share of the reservations that expired, in percent.",
+    registers,
+    collect() {
+      if (asked === 0) this.remove();
+      else this.set((timedOut / asked) * 100);
+    },
+  });
 
   return {
     answered(command: InventoryCommand, reply: InventoryReply, duration: number) {

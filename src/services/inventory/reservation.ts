@@ -21,7 +21,7 @@ export function isOverdue({ status, expires_at }: Reservation, now: Date): boole
 }
 
 /** What a line still holds. */
-export function remaining(line: ReservedLine): number {
+function remaining(line: ReservedLine): number {
   return line.quantity - line.quantity_committed;
 }
 

@@ -1,11 +1,15 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, Histogram } from "prom-client";
+import type { Logger } from "../../platform/telemetry/logger.ts";
+import { askedGauges, type Registry } from "../../platform/telemetry/metrics.ts";
 import type { Order, OrderEvent, OrderReply } from "./contract.ts";
 
 const answering = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.08, 0.15, 0.3, 0.5, 1, 2.5, 5, 10];
 const going = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400, 604_800];
 
+const endings = ["completed", "rejected", "payment_failed", "cancelled", "expired"] as const;
+
 /** The figures of the service, of what this process has done. `orphans` is asked when somebody looks. */
-export function orderMetrics(registry: Registry, orphans: () => Promise<number>) {
+export function orderMetrics(registry: Registry, logger: Logger, orphans: () => Promise<number>) {
   const registers = [registry];
   const counter = (name: string, help: string) => new Counter({ name, help, registers });
   const histogram = (name: string, help: string, buckets: number[]) =>
@@ -46,6 +50,15 @@ export function orderMetrics(registry: Registry, orphans: () => Promise<number>)
     going,
   );
 
+  const ended = new Counter({
+    name: "orders_ended_total",
+    help: "Orders that ended, by how.",
+    labelNames: ["status"],
+    registers,
+  });
+  // From 0 on, so that the first of them is an increase too.
+  for (const status of endings) ended.inc({ status }, 0);
+
   const counted = { rejected: 0, paid: 0, payment_failed: 0, completed: 0, ended_otherwise: 0 };
   const revenue = new Map<string, { minor: number; orders: number }>();
 
@@ -76,13 +89,14 @@ export function orderMetrics(registry: Registry, orphans: () => Promise<number>)
       for (const [currency, { minor, orders }] of revenue) this.set({ currency }, minor / orders);
     },
   });
-  new Gauge({
+  askedGauges(
+    registry,
+    logger,
+    orphans,
+  )({
     name: "order_orphaned_orders_total",
     help: "Orders that have been waiting for an answer about their stock for more than five minutes.",
-    registers,
-    async collect() {
-      this.set(await orphans());
-    },
+    show: (metric, count) => metric.set(count),
   });
 
   function observe(event: OrderEvent, order: Order): void {
@@ -93,6 +107,7 @@ export function orderMetrics(registry: Registry, orphans: () => Promise<number>)
         return;
       case "OrderCompleted": {
         counted.completed++;
+        ended.inc({ status: "completed" });
         completion.observe(secondsBetween(order.created_at, order.updated_at));
         const sum = revenue.get(order.currency) ?? { minor: 0, orders: 0 };
         revenue.set(order.currency, { minor: sum.minor + order.total_minor, orders: sum.orders + 1 });
@@ -100,11 +115,13 @@ export function orderMetrics(registry: Registry, orphans: () => Promise<number>)
       }
       case "OrderFailed":
         counted.ended_otherwise++;
+        ended.inc({ status: event.data.status });
         if (isForStock(event.data)) counted.rejected++;
         if (event.data.status === "payment_failed") counted.payment_failed++;
         return;
       case "OrderCancelled":
         counted.ended_otherwise++;
+        ended.inc({ status: "cancelled" });
     }
   }
 

@@ -50,7 +50,7 @@ export type OrdersOptions = ServiceOptions & { readonly settings: OrderSettings 
 export function createOrders(options: OrdersOptions): Orders {
   const { pool, reads, settings, maxWaiting, registry, logger, tracer } = options;
   const database = readerOf(reads);
-  const metrics = orderMetrics(registry, () => queries.countOrphans(database));
+  const metrics = orderMetrics(registry, logger, () => queries.countOrphans(database));
   const handle = ordersHandler(settings);
   const waiters = new Waiters();
   // Told at once of what this process does; what others do is looked up now and then.

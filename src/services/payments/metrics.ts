@@ -1,4 +1,6 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter } from "prom-client";
+import type { Logger } from "../../platform/telemetry/logger.ts";
+import { askedGauges, type Registry } from "../../platform/telemetry/metrics.ts";
 import type { PaymentEvent } from "./contract.ts";
 
 export interface PaymentBacklog {
@@ -9,7 +11,7 @@ export interface PaymentBacklog {
 }
 
 /** The figures of the service. `backlog` is asked when somebody looks. */
-export function paymentMetrics(registry: Registry, backlog: () => Promise<PaymentBacklog>) {
+export function paymentMetrics(registry: Registry, logger: Logger, backlog: () => Promise<PaymentBacklog>) {
   const registers = [registry];
   const total = new Counter({
     name: "payments_total",
@@ -17,21 +19,16 @@ export function paymentMetrics(registry: Registry, backlog: () => Promise<Paymen
     labelNames: ["outcome"],
     registers,
   });
-  new Gauge({
+  const gauge = askedGauges(registry, logger, backlog);
+  gauge({
     name: "payments_delayed",
     help: "Charges that wait because the gateway cannot be reached.",
-    registers,
-    async collect() {
-      this.set((await backlog()).delayed);
-    },
+    show: (metric, { delayed }) => metric.set(delayed),
   });
-  new Gauge({
+  gauge({
     name: "payments_refunds_overdue",
     help: "Refunds that the gateway has owed for more than an hour. Should be 0.",
-    registers,
-    async collect() {
-      this.set((await backlog()).refunds_overdue);
-    },
+    show: (metric, { refunds_overdue }) => metric.set(refunds_overdue),
   });
 
   return {

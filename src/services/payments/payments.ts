@@ -99,7 +99,7 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
     logger,
   });
   outside.onClose(() => void sweepNow(true));
-  const metrics = paymentMetrics(registry, () => readBacklog(database));
+  const metrics = paymentMetrics(registry, logger, () => readBacklog(database));
   const retry = retryOf(settings, timing);
   const worker = new ChargeWorker({
     name,

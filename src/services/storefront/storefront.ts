@@ -52,6 +52,7 @@ export class Storefront {
     this.metrics = storefrontMetrics(registry, {
       records: () => this.availability.size,
       streams: () => this.streams.size,
+      ageSeconds: () => (this.isReady ? this.tail.ageMs / 1_000 : undefined),
     });
     this.tail = new LogTail({
       ...rest,
