@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, onTestFinished, vi } from "vitest";
 import type { Holdfast } from "../holdfast.ts";
 import { transact } from "../platform/batch/transaction.ts";
-import type { BusEvent, ConsumerState, Subscription } from "../platform/bus/port.ts";
+import type { BusEvent, Subscription } from "../platform/bus/port.ts";
 import { busEventsOf } from "../platform/bus/postgres/log-row.ts";
 import type { Pool } from "../platform/postgres/pool.ts";
 import { onSnapshot } from "../platform/postgres/snapshot.ts";
@@ -49,10 +49,13 @@ const answering: Readonly<Record<string, string>> = {
   availability: "storefront",
 };
 
+const nobody = { group: "", topics: {} };
+
 export class Shop {
   private readonly house = new House();
   private named = 0;
   private readonly products = new Map<string, string>();
+  private readonly heldUp = new Set<string>();
 
   open(options: HouseOptions): Promise<void> {
     return this.house.open(options);
@@ -157,6 +160,13 @@ export class Shop {
     return this.send({ method: "DELETE", path });
   }
 
+  /** The value of a series such as `bus_broker_up{broker="kafka"}` where this service runs. */
+  async metric(service: string, series: string): Promise<number | undefined> {
+    const response = await fetch(`${this.house.partOf(service).server.url}/metrics`);
+    const line = (await response.text()).split("\n").find((one) => one.startsWith(`${series} `));
+    return line === undefined ? undefined : Number(line.slice(series.length + 1));
+  }
+
   // ---- orders ------------------------------------------------------------------------------------------------------
 
   order({ lines, token = "tok_ok", customer_id = "anna", key, wait }: WantedOrder): Promise<HttpAnswer> {
@@ -223,10 +233,9 @@ export class Shop {
     const client = await this.poolOf(group).connect();
     await client.query("begin");
     await client.query(`select from ${group}.cursors order by topic for update`);
-    let isHeldUp = true;
+    this.heldUp.add(group);
     const letGo = async () => {
-      if (!isHeldUp) return;
-      isHeldUp = false;
+      if (!this.heldUp.delete(group)) return;
       await client.query("rollback");
       client.release();
     };
@@ -278,15 +287,33 @@ export class Shop {
     }, patient);
   }
 
-  /** Everything has been handled that was written before; `topic` limits that to one service's events. */
+  /**
+   * Everything has been handled that was written before; `topic` limits that to one service's events. Nothing has moved
+   * between two looks, so nothing was on its way from one database to another either.
+   */
   private async heard(topic?: string): Promise<void> {
+    const places = await this.placesOnceHandled(topic);
+    expect(await this.placesOnceHandled(topic)).toEqual(places);
+  }
+
+  private async placesOnceHandled(only: string | undefined): Promise<string[]> {
+    const places: string[] = [];
+    const isMeant = (group: string, topic: string) =>
+      group !== "storefront" && !this.heldUp.has(group) && (only === undefined || topic === only);
     for (const { engine } of this.house.all) {
-      const isBehind = (state: ConsumerState) =>
-        state.lag + state.retrying > 0 &&
-        state.group !== "storefront" &&
-        (topic === undefined || state.topic === topic);
-      expect((await engine.bus.consumers()).filter(isBehind)).toEqual([]);
+      const states = (await engine.bus.consumers()).filter(({ group, topic }) => isMeant(group, topic));
+      expect(states.filter(({ lag, retrying }) => lag + retrying > 0)).toEqual([]);
+      // A group of which nothing is told has not begun yet.
+      const followed = engine.services.flatMap(({ subscription: { group, topics } = nobody }) =>
+        Object.keys(topics).map((topic) => ({ group, topic })),
+      );
+      const begun = states.map(({ group, topic }) => ({ group, topic }));
+      expect(begun).toEqual(
+        expect.arrayContaining(followed.filter(({ group, topic }) => isMeant(group, topic))),
+      );
+      places.push(...states.map((state) => `${state.group} is at ${state.position} of ${state.topic}`));
     }
+    return places;
   }
 
   /** Every order has ended, nothing is held, the bank has what was bought and no more, and every promise is kept. */
@@ -346,8 +373,12 @@ export class Shop {
   /** A new SKU with so many on hand in the store `main`. */
   async stocked(quantity: number, sku = this.fresh("sku")): Promise<string> {
     await this.priced(sku, 250);
-    if (quantity > 0)
-      await this.engineOf("inventory").count({ store_id: "main", sku }, quantity, { reason: "found" });
+    if (quantity > 0) {
+      const count = this.engineOf("inventory").count({ store_id: "main", sku }, quantity, {
+        reason: "found",
+      });
+      expect(await count).toMatchObject({ accepted: true });
+    }
     return sku;
   }
 

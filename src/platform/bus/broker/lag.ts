@@ -5,6 +5,12 @@ import type { Topics } from "./topics.ts";
 
 const freshForMs = 1_000;
 
+interface Behind {
+  readonly partition: number;
+  readonly offset: number;
+  readonly count: number;
+}
+
 interface Ends {
   readonly offsets: readonly number[];
   readonly at: number;
@@ -34,12 +40,7 @@ export class BrokerLag {
 
   private async state(cursors: readonly CursorState[]): Promise<ConsumerState> {
     const [{ group, topic, retrying, dead }] = cursors as [CursorState];
-    const ends = await this.endsOf(topic);
-    const waiting = ends.map((end, partition) => {
-      const offset = cursors.find((cursor) => cursor.partition === partition)?.offset ?? 0;
-      return { partition, offset, count: Math.max(0, end - offset) };
-    });
-    const behind = waiting.filter(({ count }) => count > 0);
+    const behind = await this.behind(topic, cursors);
     const times = await Promise.all(
       behind.map(({ partition, offset }) => this.timeOf(topic, partition, offset)),
     );
@@ -56,9 +57,17 @@ export class BrokerLag {
     };
   }
 
-  private async endsOf(topic: string): Promise<readonly number[]> {
+  /** What has been asked a moment ago is good enough to tell that there is something, but not that there is nothing. */
+  private async behind(topic: string, cursors: readonly CursorState[]): Promise<Behind[]> {
     const known = this.ends.get(topic);
-    if (known !== undefined && performance.now() - known.at < freshForMs) return known.offsets;
+    if (known !== undefined && performance.now() - known.at < freshForMs) {
+      const behind = beforeEnds(known.offsets, cursors);
+      if (behind.length > 0) return behind;
+    }
+    return beforeEnds(await this.endsOf(topic, known), cursors);
+  }
+
+  private async endsOf(topic: string, known: Ends | undefined): Promise<readonly number[]> {
     if (!this.broker.state().isUp) return known?.offsets ?? [];
     try {
       const offsets = await this.broker.ends(this.topics.nameOf(topic));
@@ -82,4 +91,12 @@ export class BrokerLag {
     this.times.set(key, new Date(time));
     return new Date(time);
   }
+}
+
+function beforeEnds(ends: readonly number[], cursors: readonly CursorState[]): Behind[] {
+  const partitions = ends.map((end, partition) => {
+    const offset = cursors.find((cursor) => cursor.partition === partition)?.offset ?? 0;
+    return { partition, offset, count: Math.max(0, end - offset) };
+  });
+  return partitions.filter(({ count }) => count > 0);
 }
