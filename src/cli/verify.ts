@@ -49,10 +49,9 @@ export async function verifyDatabase(databaseUrl: string): Promise<Finding[]> {
 }
 
 async function servicesIn(pool: Pool): Promise<ServiceName[]> {
-  const { rows } = await pool.query(
-    "select nspname from pg_namespace where to_regclass(nspname || '.log') is not null",
-  );
-  const schemas = new Set(rows.map(({ nspname }) => nspname));
+  const logs =
+    "select relnamespace::regnamespace::text as schema from pg_class where relname = 'log' and relkind = 'p'";
+  const schemas = new Set((await pool.query<{ schema: string }>(logs)).rows.map(({ schema }) => schema));
   return serviceNames.filter((name) => schemas.has(name));
 }
 

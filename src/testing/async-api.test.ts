@@ -69,6 +69,7 @@ describe("the validator complains", () => {
     time: "2026-03-02T09:30:00.000Z",
     datacontenttype: "application/json",
     partitionkey: "MUG",
+    logid: "0123456789abcdef",
     traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
   };
   const untouched = asyncApiValidator();
@@ -133,6 +134,7 @@ describe("the validator complains", () => {
       type: "OrderCancellationRequested",
       subject: "o1",
       partitionkey: "o1",
+      logid: "0123456789abcdef",
     };
     const message = { topic: "holdfast.orders", key: "o1", body: JSON.stringify(order) };
     expect(check({ ...message, attributes: { ...about, correlationid: "o1" } })).toBe("");
@@ -184,7 +186,7 @@ async function relayed(events: readonly BusEvent[]): Promise<Sent[]> {
     publicTopics,
     metrics: { publishFailed: () => {} } as Parameters<typeof relaySubscription>[0]["metrics"],
   });
-  await relay.handle(undefined as never, events);
+  await relay.handle({ write() {} } as never, events);
   return sent;
 }
 

@@ -10,7 +10,7 @@ import { discardLetter, letters, retryLetter } from "./group/dead-letters.ts";
 import { createBusMetrics } from "./group/metrics.ts";
 import { Progress } from "./group/progress.ts";
 import { Signals } from "./group/signals.ts";
-import { groupStates } from "./group/state.ts";
+import { groupStates, readLettersAside } from "./group/state.ts";
 import type { Bus, ConsumerState } from "./port.ts";
 import { LogCarrier } from "./postgres/carrier.ts";
 
@@ -103,7 +103,8 @@ export function createBus(
   }
 
   async function states(): Promise<ConsumerState[]> {
-    const all = (await Promise.all(carriers.map((carrier) => carrier.states(groups)))).flat();
+    const followed = carriers.map((carrier) => carrier.states(groups));
+    const all = (await Promise.all([...followed, readLettersAside(ownPool, groups)])).flat();
     const inOrder = (a: string, b: string) => Number(a > b) - Number(a < b);
     return all.sort((a, b) => inOrder(a.group, b.group) || inOrder(a.topic, b.topic));
   }

@@ -28,7 +28,8 @@ export function attributesOf(headers: Readonly<Record<string, unknown>>): Attrib
     if (value !== undefined) attributes[name!] = value;
   }
   const traceparent = attributes.traceparent ?? textOf(headers.traceparent);
-  return traceparent === undefined ? attributes : { ...attributes, traceparent };
+  if (traceparent !== undefined) attributes.traceparent = traceparent;
+  return attributes;
 }
 
 /**
@@ -64,7 +65,18 @@ function unfoldStructured(event: Record<string, unknown>): { attributes: Attribu
   return { attributes, body: data === undefined ? "" : JSON.stringify(data) };
 }
 
+const known = new Map<string, string | undefined>();
+
+/** Asked for every header there is; what they are called, hardly ever changes. */
 function attributeIn(header: string): string | undefined {
+  const name = known.get(header);
+  if (name !== undefined || known.has(header)) return name;
+  const found = attributeNamedIn(header);
+  if (known.size < 1_000) known.set(header, found);
+  return found;
+}
+
+function attributeNamedIn(header: string): string | undefined {
   if (header.toLowerCase() === "content-type") return "datacontenttype";
   const prefix = prefixes.find((candidate) => header.startsWith(candidate));
   return prefix === undefined ? undefined : header.slice(prefix.length).toLowerCase();

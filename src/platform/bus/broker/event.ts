@@ -1,17 +1,16 @@
 import type { BusEvent } from "../port.ts";
-import type { Attributes, OutgoingMessage, ReceivedMessage } from "./broker.ts";
+import type { OutgoingMessage, ReceivedMessage } from "./broker.ts";
 
 /** An event on its way through a broker: a CloudEvent whose data is the body. */
 export function messageOf(event: BusEvent, logid: string): OutgoingMessage {
   const { id, topic, type, subject, key, at, data, traceparent, cause } = event;
   const { order_id } = data as { order_id?: unknown };
-  const attributes = {
-    ...cloudEvent({ id, source: `/holdfast/${topic}`, type, subject, time: at, partitionkey: key }),
-    logid,
-    ...(typeof order_id === "string" ? { correlationid: order_id } : {}),
-    ...(cause === undefined ? {} : { causationid: cause }),
-    ...(traceparent === undefined ? {} : { traceparent }),
-  };
+  const source = `/holdfast/${topic}`;
+  const attributes = cloudEvent({ id, source, type, subject, time: at, partitionkey: key });
+  attributes.logid = logid;
+  if (typeof order_id === "string") attributes.correlationid = order_id;
+  if (cause !== undefined) attributes.causationid = cause;
+  if (traceparent !== undefined) attributes.traceparent = traceparent;
   return { key, attributes, body: JSON.stringify(data) };
 }
 
@@ -24,8 +23,31 @@ interface About {
   readonly partitionkey: string;
 }
 
-export function cloudEvent({ time, ...about }: About): Attributes {
-  return { specversion: "1.0", ...about, time: time.toISOString(), datacontenttype: "application/json" };
+/** Spelt out, since it is done for every event there is: copying `about` takes longer. */
+export function cloudEvent(about: About): Record<string, string> {
+  const { id, source, type, subject, time, partitionkey } = about;
+  return {
+    specversion: "1.0",
+    id,
+    source,
+    type,
+    subject,
+    partitionkey,
+    time: textOf(time),
+    datacontenttype: "application/json",
+  };
+}
+
+let lastTime = new Date(0);
+let lastText = lastTime.toISOString();
+
+/** What was written in one transaction has one time. */
+function textOf(time: Date): string {
+  if (time !== lastTime) {
+    lastTime = time;
+    lastText = time.toISOString();
+  }
+  return lastText;
 }
 
 /** Where an event stands in its topic's log; undefined when a message is none of ours. */
@@ -34,7 +56,18 @@ export function standsAt({ attributes }: ReceivedMessage): { position: number; i
   return match === null ? undefined : { position: Number(match[1]), index: Number(match[2]) };
 }
 
-export function eventOf(topic: string, { key, attributes, body }: ReceivedMessage): BusEvent {
+const events = new WeakMap<ReceivedMessage, BusEvent>();
+
+/** Read once for all groups that are given the same message. */
+export function eventOf(topic: string, message: ReceivedMessage): BusEvent {
+  const known = events.get(message);
+  if (known !== undefined) return known;
+  const event = read(topic, message);
+  events.set(message, event);
+  return event;
+}
+
+function read(topic: string, { key, attributes, body }: ReceivedMessage): BusEvent {
   const { id, type, subject, time, traceparent, causationid } = attributes;
   const event: { -readonly [Key in keyof BusEvent]: BusEvent[Key] } = {
     id: id!,

@@ -1,5 +1,6 @@
 import { relayGroup } from "../bus.ts";
 import type { PublicTopic } from "../channels.ts";
+import { commitWithoutWaiting } from "../group/statements.ts";
 import type { BusEvent, Subscription } from "../port.ts";
 import type { Broker, OutgoingMessage } from "./broker.ts";
 import { cloudEvent, messageOf } from "./event.ts";
@@ -27,12 +28,15 @@ export function relaySubscription(options: RelayOptions): Subscription {
     group: relayGroup,
     topics: Object.fromEntries(services.map((service) => [service, "all" as const])),
     afterFailure: "follow",
-    async handle(_tx, events) {
+    async handle(tx, events) {
+      // A crash that takes the cursor back has no more to it than that events are sent again.
+      tx.write(commitWithoutWaiting, []);
       try {
         await options.topics.made();
         await Promise.all([...messagesFor(events, options)].map((batch) => options.broker.publish(...batch)));
       } catch (error) {
         options.metrics.publishFailed();
+        options.topics.doubt();
         throw error;
       }
       return undefined;
@@ -62,12 +66,10 @@ function messagesFor(
           time: event.at,
           partitionkey: key,
         };
-        const attributes = {
-          ...cloudEvent(about),
-          logid: topics.identityOf(event.topic),
-          causationid: event.id,
-          ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
-        };
+        const attributes = cloudEvent(about);
+        attributes.logid = topics.identityOf(event.topic);
+        attributes.causationid = event.id;
+        if (event.traceparent !== undefined) attributes.traceparent = event.traceparent;
         add(topic, { key, attributes, body: JSON.stringify(data) });
       }
     }

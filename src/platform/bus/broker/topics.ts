@@ -59,6 +59,11 @@ export class Topics {
     return this.making;
   }
 
+  /** They may be there no more. */
+  doubt(): void {
+    this.making = undefined;
+  }
+
   private async make(): Promise<void> {
     const { broker, logs, pool } = this.options;
     await broker.createTopics([...this.names]);

@@ -31,12 +31,15 @@ interface Round {
 const eventsAtOnce = 100;
 /** Before the next try, when the last one failed for a reason that will pass. */
 const pauseMs = 1_000;
+const tellAgainMs = 20;
 const longestTimerMs = 2 ** 31 - 1;
 
 /** The events of a group that have failed: kept, tried again when their time has come, given up on in the end. */
 export class ParkedEvents {
   isDue = false;
   private readonly options: ParkedOptions;
+  /** Somebody has told of one while we tried. */
+  private isToldAgain = false;
   private timer: NodeJS.Timeout | undefined;
   private timerEndsAt = Number.POSITIVE_INFINITY;
   /** After a batch of them has failed, so many are tried one by one. */
@@ -48,6 +51,7 @@ export class ParkedEvents {
 
   /** One of them is due then. */
   expect(inMs: number): void {
+    if (this.isDue) this.isToldAgain = true;
     const endsAt = performance.now() + Math.max(0, inMs);
     if (endsAt >= this.timerEndsAt || this.isDue) return;
     clearTimeout(this.timer);
@@ -103,6 +107,7 @@ export class ParkedEvents {
   /** Tries those again that are due. True when there may be more of them. */
   async retry(): Promise<boolean> {
     const round: Round = { isOurs: false, rows: [], nextDueInMs: null };
+    this.isToldAgain = false;
     try {
       await transact(this.options.pool, (tx) => this.deliver(tx, round));
     } catch (error) {
@@ -112,8 +117,11 @@ export class ParkedEvents {
     }
     round.trace?.end();
     this.isDue = false;
-    // Whoever has the cursors sees to it.
-    if (!round.isOurs) return false;
+    if (!round.isOurs) {
+      // Whoever has the cursors sees to it, unless it was he who told, and does no more.
+      if (this.isToldAgain) this.expect(tellAgainMs);
+      return false;
+    }
     this.single = Math.max(0, this.single - round.rows.length);
     if (round.nextDueInMs !== null) this.expect(round.nextDueInMs);
     runAfterCommit(round.afterCommit, this.options.logger);

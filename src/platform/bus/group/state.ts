@@ -53,3 +53,16 @@ export async function readCursors(pool: Pool, groups: readonly string[]): Promis
   );
   return (await pool.query<CursorState>(`${parts.join(" union all ")} order by 1, 2, 3`)).rows;
 }
+
+/** Letters of topics that the group keeps no place in, such as what systems outside have sent. */
+export async function readLettersAside(pool: Pool, groups: readonly string[]): Promise<ConsumerState[]> {
+  if (groups.length === 0) return [];
+  const parts = groups.map(
+    (group) =>
+      `select '${group}' as "group", topic, 0 as position, 0 as lag, 0 as lag_seconds,
+              count(*) filter (where status = 'retrying') as retrying, count(*) filter (where status = 'dead') as dead
+       from ${group}.dead_letters
+       where topic is not null and topic not in (select topic from ${group}.cursors) group by topic`,
+  );
+  return (await pool.query<ConsumerState>(parts.join(" union all "))).rows;
+}

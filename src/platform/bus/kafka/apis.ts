@@ -3,29 +3,35 @@ import type { AbortedTransaction } from "./record-reader.ts";
 import type { EncodedBatch } from "./record-writer.ts";
 
 /** Batches by partition, of one topic. */
-export type ProduceRequest = readonly { readonly partition: number; readonly batch: EncodedBatch }[];
+export type ProduceBatches = readonly { readonly partition: number; readonly batch: EncodedBatch }[];
+
+export type ProduceRequest = readonly { readonly topic: string; readonly batches: ProduceBatches }[];
 
 export type ProduceResponse = ReturnType<typeof produceV9.parseResponse>;
 
-/** Takes batches that are encoded already. */
-export const produce = createAPI<
-  [topic: string, timeoutMs: number, batches: ProduceRequest],
-  ProduceResponse
->(
+/** Takes batches that are encoded already, and leaves errors of single partitions to whom they concern. */
+export const produce = createAPI<[timeoutMs: number, topics: ProduceRequest], ProduceResponse>(
   0,
   9,
-  (topic: string, timeoutMs: number, batches: ProduceRequest) =>
+  (timeoutMs: number, topics: ProduceRequest) =>
     Writer.create()
       .appendString(null) // no transaction
       .appendInt16(-1) // from all replicas that are in sync
       .appendInt32(timeoutMs)
-      .appendArray([topic], (topics) => {
-        topics.appendString(topic).appendArray([...batches], (partitions, { partition, batch }) => {
+      .appendArray([...topics], (writer, { topic, batches }) => {
+        writer.appendString(topic).appendArray([...batches], (partitions, { partition, batch }) => {
           partitions.appendInt32(partition).appendBytes(batch.bytes);
         });
       })
       .appendTaggedFields(),
-  produceV9.parseResponse,
+  (...answer) => {
+    try {
+      return produceV9.parseResponse(...answer);
+    } catch (error) {
+      if (error instanceof ResponseError) return error.response as ProduceResponse;
+      throw error;
+    }
+  },
 );
 
 export interface FetchedPartition {

@@ -4,29 +4,39 @@ import { type FetchedPartition, fetchRecords } from "./apis.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Connections } from "./connections.ts";
 import { codes, reasonOf } from "./errors.ts";
-import type { Partition } from "./partition.ts";
+import { keyOf, type Partition } from "./partition.ts";
 import { pauseAfter } from "./patience.ts";
-import { decodeBatches } from "./record-reader.ts";
+import { decodeBatches, type Haul } from "./record-reader.ts";
 
 export interface FetcherOptions {
   readonly node: number;
   readonly cluster: Cluster;
   readonly timeoutMs: number;
   readonly logger: Logger;
-  /** It may be that somebody else leads it now. Never throws. */
-  moved(partition: Partition): Promise<void>;
 }
 
 const partitionMaxBytes = 2 ** 18;
 const maxBytes = 2 ** 22;
 const readCommitted = 1;
+const apartMs = 5;
 
-/** Fetches from one broker, for all partitions that it leads together: the broker holds the request until something comes. */
+/** A partition of one group, and the request that has asked for it last. */
+interface Entry {
+  readonly partition: Partition;
+  askedIn: number;
+}
+
+/**
+ * Fetches from one broker, for all partitions that it leads together: the broker holds the request until something
+ * comes. Groups that stand at the same place of a partition are given the same records; whoever stands elsewhere takes
+ * turns with the others, until one fetch reaches them all.
+ */
 export class Fetcher {
   private readonly options: FetcherOptions;
   private readonly connections: Connections;
   private readonly longestWaitMs: number;
-  private partitions: Partition[] = [];
+  private entries: Entry[] = [];
+  private requests = 0;
   private isClosed = false;
   private isInterrupted = false;
   private wakeUp: () => void = () => undefined;
@@ -39,12 +49,12 @@ export class Fetcher {
   }
 
   add(partition: Partition): void {
-    this.partitions.push(partition);
+    this.entries.push({ partition, askedIn: 0 });
     this.interrupt();
   }
 
   remove(partition: Partition): void {
-    this.partitions = this.partitions.filter((one) => one !== partition);
+    this.entries = this.entries.filter((entry) => entry.partition !== partition);
   }
 
   /** A partition can be fetched from again. */
@@ -70,7 +80,7 @@ export class Fetcher {
       const asleep = new Promise<void>((resolve) => {
         this.wakeUp = resolve;
       });
-      if (this.wanted().length === 0) {
+      if (!this.entries.some(({ partition }) => partition.isWanted)) {
         await asleep;
         continue;
       }
@@ -82,43 +92,60 @@ export class Fetcher {
         if (this.isInterrupted || this.isClosed) continue;
         failures++;
         if (failures === 1) this.options.logger.warn({ reason: reasonOf(error) }, "kafka: fetching fails");
-        await Promise.all(this.partitions.map((partition) => this.options.moved(partition)));
+        await Promise.all(this.entries.map(({ partition }) => partition.moved()));
         await sleep(pauseAfter(failures));
       }
     }
   }
 
-  private wanted() {
-    return this.partitions.flatMap((partition) => {
-      const place = partition.wanted();
-      return place ? [{ partition, ...place }] : [];
-    });
-  }
-
   private async fetch(): Promise<void> {
     const { cluster, node } = this.options;
     const address = await cluster.address(node);
-    const wanted = this.wanted();
-    const topics = new Map<string, ReturnType<typeof fetchOf>[]>();
-    for (const { partition, offset } of wanted) {
-      const some = topics.get(partition.topic) ?? [];
-      topics.set(partition.topic, some);
-      some.push(fetchOf(partition.partition, offset));
-    }
+    const { offsets, request, isApart } = this.ask();
+    const waitMs = isApart ? apartMs : this.waitMs();
     const fetched = await this.connections.request(
       address,
       fetchRecords,
-      this.waitMs(),
+      waitMs,
       1,
       maxBytes,
       readCommitted,
       0,
       0,
-      [...topics].map(([topicId, partitions]) => ({ topicId, partitions })),
+      request,
       [],
       "",
     );
-    this.hand(fetched, wanted);
+    this.hand(fetched, offsets);
+  }
+
+  /** A request can name a partition once: of groups that stand apart, it is for those who have waited longest. */
+  private ask() {
+    this.requests++;
+    const chosen = new Map<string, Entry>();
+    let isApart = false;
+    for (const entry of this.entries) {
+      const { partition } = entry;
+      if (!partition.isWanted) continue;
+      const other = chosen.get(partition.name);
+      if (other === undefined || entry.askedIn < other.askedIn) chosen.set(partition.name, entry);
+      if (other !== undefined && other.partition.offset !== partition.offset) isApart = true;
+    }
+    const offsets = new Map<string, number>();
+    const topics = new Map<string, ReturnType<typeof fetchOf>[]>();
+    for (const [name, entry] of chosen) {
+      const { topic, partition, offset } = entry.partition;
+      entry.askedIn = this.requests;
+      offsets.set(name, offset!);
+      const some = topics.get(topic);
+      if (some === undefined) topics.set(topic, [fetchOf(partition, offset!)]);
+      else some.push(fetchOf(partition, offset!));
+    }
+    return {
+      offsets,
+      request: [...topics].map(([topicId, partitions]) => ({ topicId, partitions })),
+      isApart,
+    };
   }
 
   /**
@@ -127,41 +154,56 @@ export class Fetcher {
    * longer the longer that lasts, since it matters less then.
    */
   private waitMs(): number {
+    const blocked = this.entries.filter(({ partition }) => !partition.isWanted);
+    if (blocked.length === 0) return this.longestWaitMs;
     const now = Date.now();
-    const blockedMs = Math.max(0, ...this.partitions.filter((p) => !p.wanted()).map((p) => p.blockedMs(now)));
-    const isWhole = this.partitions.every((partition) => partition.wanted());
-    return isWhole ? this.longestWaitMs : Math.round(Math.min(500, Math.max(5, blockedMs / 10)));
+    const blockedMs = Math.max(...blocked.map(({ partition }) => partition.blockedMs(now)));
+    return Math.round(Math.min(500, Math.max(5, blockedMs / 10)));
   }
 
-  private hand(fetched: readonly FetchedPartition[], wanted: ReturnType<Fetcher["wanted"]>): void {
-    const served = new Set<Partition>();
-    let failed: FetchedPartition | undefined;
+  private hand(fetched: readonly FetchedPartition[], offsets: ReadonlyMap<string, number>): void {
+    const served = new Set<string>();
+    const byName = new Map<string, Partition[]>();
+    for (const { partition } of this.entries) {
+      const some = byName.get(partition.name);
+      if (some === undefined) byName.set(partition.name, [partition]);
+      else some.push(partition);
+    }
     for (const answer of fetched) {
-      const { partition, turn, offset } = wanted.find((one) => isOf(answer, one.partition))!;
-      if (answer.errorCode === codes.offsetOutOfRange) partition.goToOldest(turn);
-      else if (answer.errorCode !== 0) failed = answer;
-      else if (answer.bytes.length > 0) {
+      const name = keyOf(answer.topic, answer.partition);
+      const offset = offsets.get(name)!;
+      const readers = (byName.get(name) ?? []).filter(({ isWanted }) => isWanted);
+      if (answer.errorCode !== 0) {
+        for (const reader of readers) if (reader.offset === offset) refuse(reader, answer.errorCode);
+      } else if (answer.bytes.length > 0) {
         const haul = decodeBatches(answer.bytes, offset, answer.aborted);
-        if (haul.next > offset) served.add(partition);
-        partition.take(turn, haul);
+        if (haul.next > offset) served.add(name);
+        for (const reader of readers) share(haul, offset, reader);
       }
     }
     // The broker fills its answer in the order of the request, so what had its turn goes to the end.
-    const isServed = (partition: Partition) => served.has(partition);
-    this.partitions = [
-      ...this.partitions.filter((one) => !isServed(one)),
-      ...this.partitions.filter(isServed),
-    ];
-    if (failed) {
-      throw new Error(
-        `Partition ${failed.partition} of ${failed.topic} answers with error ${failed.errorCode}.`,
-      );
+    const isServed = ({ partition }: Entry) => served.has(partition.name);
+    if (served.size > 0) {
+      this.entries = [
+        ...this.entries.filter((one) => !isServed(one)),
+        ...this.entries.filter((one) => isServed(one)),
+      ];
     }
   }
 }
 
-function isOf(answer: FetchedPartition, { topic, partition }: Partition): boolean {
-  return answer.topic === topic && answer.partition === partition;
+function refuse(reader: Partition, errorCode: number): void {
+  if (errorCode === codes.offsetOutOfRange) reader.seek(undefined);
+  else void reader.refused(errorCode);
+}
+
+/** Everybody whose place lies within what has come gets it from there on. */
+function share(haul: Haul, begin: number, reader: Partition): void {
+  const { next } = haul;
+  const offset = reader.offset!;
+  if (offset < begin || offset >= next) return;
+  const records = offset === begin ? haul.records : haul.records.filter((record) => record.offset >= offset);
+  reader.take({ records, next });
 }
 
 function fetchOf(partition: number, offset: number) {

@@ -4,15 +4,17 @@ import type { Follower as BrokerFollower } from "../broker/broker.ts";
 import type { TopicPartition } from "./assignment.ts";
 import type { Cluster } from "./cluster.ts";
 import { Commits } from "./commits.ts";
-import { Fetcher } from "./fetcher.ts";
+import type { Fetcher } from "./fetcher.ts";
+import type { Fetchers } from "./fetchers.ts";
 import { GroupMember } from "./membership.ts";
 import { offsetOf, oldest } from "./offsets.ts";
-import { Partition } from "./partition.ts";
+import { keyOf, Partition } from "./partition.ts";
 import { pauseAfter } from "./patience.ts";
 import type { StoredRecord } from "./record-reader.ts";
 
 export interface FollowerOptions {
   readonly cluster: Cluster;
+  readonly fetchers: Fetchers;
   readonly group: string;
   readonly topics: readonly string[];
   readonly sessionTimeoutMs: number;
@@ -31,7 +33,6 @@ export class Follower implements BrokerFollower {
     string,
     { readonly partition: Partition; node: number | undefined }
   >();
-  private readonly fetchers = new Map<number, Fetcher>();
   private readonly commits: Commits;
   private readonly member: GroupMember;
   private isClosed = false;
@@ -66,7 +67,7 @@ export class Follower implements BrokerFollower {
     if (this.isClosed) return;
     this.isClosed = true;
     await this.commits.close();
-    for (const fetcher of this.fetchers.values()) fetcher.close();
+    for (const { partition, node } of this.partitions.values()) this.fetcherOf(node)?.remove(partition);
     await this.member.close();
     for (const { partition } of this.partitions.values()) this.end(partition);
     this.partitions.clear();
@@ -86,6 +87,10 @@ export class Follower implements BrokerFollower {
         oldest: () => offsetOf(cluster, topic, index, oldest),
         deliver: (records) => deliver(topic, index, records),
         ready: () => this.fetcherOf(this.partitions.get(key)?.node)?.wake(),
+        moved: async () => {
+          cluster.forget(topic);
+          await this.locate(partition);
+        },
       });
       this.partitions.set(key, { partition, node: undefined });
       void this.untilLed(partition);
@@ -130,41 +135,19 @@ export class Follower implements BrokerFollower {
       return false;
     }
     const entry = this.partitions.get(keyOf(partition.topic, partition.partition));
-    if (entry?.partition !== partition || entry.node === node) return true;
+    if (this.isClosed || entry?.partition !== partition || entry.node === node) return true;
     this.fetcherOf(entry.node)?.remove(partition);
     entry.node = node;
-    this.ensureFetcher(node).add(partition);
+    this.options.fetchers.of(node).add(partition);
     return true;
   }
 
-  private ensureFetcher(node: number): Fetcher {
-    const existing = this.fetchers.get(node);
-    if (existing) return existing;
-    const { cluster, timeoutMs, logger } = this.options;
-    const fetcher = new Fetcher({
-      node,
-      cluster,
-      timeoutMs,
-      logger,
-      moved: async (partition) => {
-        cluster.forget(partition.topic);
-        await this.locate(partition);
-      },
-    });
-    this.fetchers.set(node, fetcher);
-    return fetcher;
-  }
-
   private fetcherOf(node: number | undefined): Fetcher | undefined {
-    return node === undefined ? undefined : this.fetchers.get(node);
+    return node === undefined ? undefined : this.options.fetchers.of(node);
   }
 
   private isOurs(partition: Partition): boolean {
     const entry = this.partitions.get(keyOf(partition.topic, partition.partition));
     return !this.isClosed && entry?.partition === partition;
   }
-}
-
-function keyOf(topic: string, partition: number): string {
-  return `${topic}/${partition}`;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
 import type { SASLOptions } from "@platformatic/kafka";
 import type { Logger } from "pino";
@@ -14,10 +15,11 @@ import type {
 } from "../broker/broker.ts";
 import { attributesOf, unfold } from "../broker/cloud-events.ts";
 import { Cluster } from "./cluster.ts";
+import { Fetchers } from "./fetchers.ts";
 import { Follower, type FollowerOptions } from "./follower.ts";
 import { Health } from "./health.ts";
 import { newest, offsetsOf, recordAt } from "./offsets.ts";
-import { patiently } from "./patience.ts";
+import { patiently, pauseAfter } from "./patience.ts";
 import { Producer } from "./producer.ts";
 import type { StoredRecord } from "./record-reader.ts";
 import { ensureTopics } from "./topics.ts";
@@ -60,6 +62,7 @@ class KafkaBroker implements Broker {
   private readonly health = new Health();
   private readonly cluster: Cluster;
   private readonly producer: Producer;
+  private readonly fetchers: Fetchers;
   private readonly followers = new Set<Follower>();
 
   constructor(options: KafkaOptions) {
@@ -77,6 +80,11 @@ class KafkaBroker implements Broker {
       cluster: this.cluster,
       timeoutMs: this.timeoutMs,
       latency: createLatency(options.registry),
+      logger: options.logger,
+    });
+    this.fetchers = new Fetchers({
+      cluster: this.cluster,
+      timeoutMs: this.timeoutMs,
       logger: options.logger,
     });
     this.health.watch(() => this.cluster.check());
@@ -134,13 +142,27 @@ class KafkaBroker implements Broker {
       },
       end: () => undefined,
     });
+    void this.provide(topic, reader);
     return reader;
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.followers].map((follower) => follower.close()));
+    this.fetchers.close();
     this.health.close();
     this.cluster.close();
+  }
+
+  /** Makes the topic if it is missing, for those outside who send to it. */
+  private async provide(topic: string, reader: Follower): Promise<void> {
+    for (let failures = 1; this.followers.has(reader); failures++) {
+      try {
+        return await this.createTopics([topic]);
+      } catch (error) {
+        this.options.logger.warn({ err: error, topic }, "kafka: a topic is not there yet; trying again");
+        await sleep(pauseAfter(failures), undefined, { ref: false });
+      }
+    }
   }
 
   private read(part: Pick<FollowerOptions, "group" | "topics" | "begin" | "deliver" | "end">): Follower {
@@ -149,6 +171,7 @@ class KafkaBroker implements Broker {
       ...part,
       group: groupPrefix + part.group,
       cluster: this.cluster,
+      fetchers: this.fetchers,
       sessionTimeoutMs,
       timeoutMs: this.timeoutMs,
       logger,
@@ -163,8 +186,16 @@ class KafkaBroker implements Broker {
   }
 }
 
-function messageOf({ offset, key, headers, body }: StoredRecord): ReceivedMessage {
-  return { offset, key, attributes: attributesOf(headers), body };
+const messages = new WeakMap<StoredRecord, ReceivedMessage>();
+
+/** The same for all groups that are given the record. */
+function messageOf(record: StoredRecord): ReceivedMessage {
+  const known = messages.get(record);
+  if (known !== undefined) return known;
+  const { offset, key, headers, body } = record;
+  const message = { offset, key, attributes: attributesOf(headers), body };
+  messages.set(record, message);
+  return message;
 }
 
 function inboundOf(topic: string, partition: number, record: StoredRecord): InboundMessage {

@@ -13,6 +13,8 @@ export interface PartitionOptions {
   deliver(records: readonly StoredRecord[]): Promise<void>;
   /** It may be fetched from again. */
   ready(): void;
+  /** It may be that somebody else leads it now. Never throws. */
+  moved(): Promise<void>;
 }
 
 const longestPauseMs = 5_000;
@@ -25,6 +27,7 @@ const worthTelling = 4;
 export class Partition {
   readonly topic: string;
   readonly partition: number;
+  readonly name: string;
   private readonly options: PartitionOptions;
   /** Grows whenever we go on from somewhere else; what was under way under an older one no longer counts. */
   private turn = 0;
@@ -32,6 +35,9 @@ export class Partition {
   private waiting: readonly StoredRecord[] = [];
   private isDelivering = false;
   private hasEnded = false;
+  /** How often in a row the broker has not given it to us, and that we do not ask just now for that reason. */
+  private refusals = 0;
+  private isResting = false;
   /** Since when it cannot be fetched from. */
   private blockedSince: number | undefined = Date.now();
 
@@ -39,31 +45,52 @@ export class Partition {
     this.options = options;
     this.topic = options.topic;
     this.partition = options.partition;
+    this.name = keyOf(options.topic, options.partition);
     void this.place(() => options.begin());
   }
 
-  /** The offset to fetch from, unless there is enough at hand. */
-  wanted(): { readonly turn: number; readonly offset: number } | undefined {
-    if (this.position === undefined || this.waiting.length > 0) return undefined;
-    return { turn: this.turn, offset: this.position };
+  /** The offset to fetch from. */
+  get offset(): number | undefined {
+    return this.position;
+  }
+
+  /** Unless there is enough at hand. */
+  get isWanted(): boolean {
+    return this.position !== undefined && this.waiting.length === 0 && !this.isResting;
   }
 
   blockedMs(now: number): number {
     return this.blockedSince === undefined ? 0 : now - this.blockedSince;
   }
 
-  take(turn: number, haul: Haul): void {
-    if (turn !== this.turn) return;
+  /** From the offset on that was wanted. */
+  take(haul: Haul): void {
+    this.refusals = 0;
     this.position = haul.next;
     if (haul.records.length === 0) return;
     this.waiting = haul.records;
     if (this.isDelivering) this.blockedSince = Date.now();
-    else void this.deliverAll(turn);
+    else void this.deliverAll(this.turn);
   }
 
-  /** Nothing is there any more at the offset that was asked for. */
-  goToOldest(turn: number): void {
-    if (turn === this.turn) this.seek(undefined);
+  /** Asked for again a little later, elsewhere if it is somewhere else. */
+  async refused(errorCode: number): Promise<void> {
+    const { topic, partition, turn } = this;
+    const { logger } = this.options;
+    this.isResting = true;
+    this.blockedSince = Date.now();
+    this.refusals++;
+    if (this.refusals === 1) logger.warn({ topic, partition, error: errorCode }, "kafka: fetching fails");
+    await this.moved();
+    await sleep(pauseAfter(this.refusals));
+    if (turn !== this.turn) return;
+    this.isResting = false;
+    this.blockedSince = undefined;
+    this.options.ready();
+  }
+
+  moved(): Promise<void> {
+    return this.options.moved();
   }
 
   seek(offset: number | undefined): void {
@@ -79,6 +106,7 @@ export class Partition {
     this.position = undefined;
     this.waiting = [];
     this.isDelivering = false;
+    this.isResting = false;
     this.blockedSince = Date.now();
     return ++this.turn;
   }
@@ -120,4 +148,8 @@ export class Partition {
       }
     }
   }
+}
+
+export function keyOf(topic: string, partition: number): string {
+  return `${topic}/${partition}`;
 }

@@ -2,10 +2,11 @@ import { initProducerIdV4, type ResponseError } from "@platformatic/kafka";
 import type { Logger } from "pino";
 import type { Histogram } from "prom-client";
 import type { OutgoingMessage } from "../broker/broker.ts";
-import { type ProduceResponse, produce } from "./apis.ts";
+import type { ProduceResponse } from "./apis.ts";
 import { byLeader, type Cluster } from "./cluster.ts";
 import { codes, codesOf, hasCode } from "./errors.ts";
 import { partitionOf } from "./murmur2.ts";
+import { Outbox } from "./outbox.ts";
 import { patiently } from "./patience.ts";
 import { encodeBatch, roomFor } from "./record-writer.ts";
 
@@ -38,11 +39,13 @@ interface Lane {
  */
 export class Producer {
   private readonly options: ProducerOptions;
+  private readonly outbox: Outbox;
   private session: Session | undefined;
   private readonly tails = new Map<string, Promise<void>>();
 
   constructor(options: ProducerOptions) {
     this.options = options;
+    this.outbox = new Outbox(options.cluster, options.timeoutMs);
   }
 
   async publish(topic: string, messages: readonly OutgoingMessage[]): Promise<void> {
@@ -88,16 +91,15 @@ export class Producer {
     throw new Error("no answer in time");
   }
 
-  /** The first batch of each of these partitions, in one request. */
+  /** The first batch of each of these partitions. */
   private async sendRound(topic: string, leader: number, lanes: readonly Lane[], session: Session) {
     const now = Date.now();
     const batches = lanes.map(({ partition, batches }) => {
       const sequence = session.sequences.get(`${topic}-${partition}`) ?? 0;
       return { partition, batch: encodeBatch(batches[0]!, { ...session, sequence }, now) };
     });
-    const { cluster, timeoutMs } = this.options;
     try {
-      await cluster.request(leader, produce, topic, timeoutMs, batches);
+      await this.outbox.send(leader, topic, batches);
       for (const lane of lanes) advance(topic, lane, session);
     } catch (error) {
       const arrived = arrivedIn(error);

@@ -1,6 +1,5 @@
 import { crc32c } from "@platformatic/kafka";
 import type { OutgoingMessage } from "../broker/broker.ts";
-import { binaryHeaders } from "../broker/cloud-events.ts";
 
 /** The idempotent producer: the broker takes each batch once, in the order of the sequence, however often it is sent. */
 export interface Stamp {
@@ -16,14 +15,18 @@ export interface EncodedBatch {
 
 const headBytes = 61;
 const longestVarint = 5;
+/** Its length takes one byte. */
+const longestShortText = 63;
+/** What stands in a record for an attribute's name. They are few, and the same in every message. */
 const headerNames = new Map<string, Buffer>();
+/** The trace is also found under the name where tracers look for it. */
+const plainTraceparent = written("traceparent");
 
 /** How many bytes a message takes at most. */
-export function roomFor(message: OutgoingMessage): number {
-  const { key, attributes, body } = message;
+export function roomFor({ key, attributes, body }: OutgoingMessage): number {
   let bytes = 128 + Buffer.byteLength(key) + Buffer.byteLength(body);
-  for (const name in attributes) bytes += name.length + Buffer.byteLength(attributes[name]!) + 16;
-  // It is there twice.
+  // No character takes more than three bytes; `traceparent` is there twice.
+  for (const name in attributes) bytes += name.length + 3 * attributes[name]!.length + 16;
   return bytes + (attributes.traceparent?.length ?? 0);
 }
 
@@ -35,7 +38,7 @@ export function encodeBatch(messages: readonly OutgoingMessage[], stamp: Stamp, 
   let room = headBytes;
   for (const message of messages) room += roomFor(message);
   const out = Buffer.allocUnsafe(room);
-  const times = messages.map(({ attributes }) => timeOf(attributes.time, now));
+  const times = timesOf(messages, now);
   let at = headBytes;
   for (let index = 0; index < messages.length; index++) {
     const body = at + longestVarint;
@@ -72,27 +75,38 @@ function writeRecord(
   index: number,
   laterMs: number,
 ): number {
-  const headers = binaryHeaders(message.attributes, "ce_");
-  const contentType = message.attributes.datacontenttype;
-  if (contentType !== undefined) headers["content-type"] = contentType;
-
+  const { attributes } = message;
   let at = start;
   out[at++] = 0; // attributes
   at = writeVarint(out, at, laterMs);
   at = writeVarint(out, at, index);
   at = writeText(out, at, message.key);
   at = writeText(out, at, message.body);
-  at = writeVarint(out, at, Object.keys(headers).length);
-  for (const name in headers) {
-    const bytes = headerName(name);
-    at = writeVarint(out, at, bytes.length);
-    at += bytes.copy(out, at);
-    at = writeText(out, at, headers[name]!);
+  const { traceparent } = attributes;
+  at = writeVarint(out, at, Object.keys(attributes).length + (traceparent === undefined ? 0 : 1));
+  for (const name in attributes) {
+    at += headerName(name).copy(out, at);
+    at = writeText(out, at, attributes[name]!);
   }
-  return at;
+  if (traceparent === undefined) return at;
+  at += plainTraceparent.copy(out, at);
+  return writeText(out, at, traceparent);
 }
 
+/** What is short, and most of that is ASCII, is written faster than it is handed over to be written. */
 function writeText(out: Buffer, at: number, text: string): number {
+  const { length } = text;
+  if (length > longestShortText) return writeLongText(out, at, text);
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return writeLongText(out, at, text);
+    out[at + 1 + i] = code;
+  }
+  out[at] = 2 * length;
+  return at + 1 + length;
+}
+
+function writeLongText(out: Buffer, at: number, text: string): number {
   const length = Buffer.byteLength(text);
   const start = writeVarint(out, at, length);
   return start + out.write(text, start, length);
@@ -111,17 +125,31 @@ function writeVarint(out: Buffer, at: number, value: number): number {
 }
 
 /** When it happened, so that the broker finds by that time; whatever has no time happens now. */
-function timeOf(time: string | undefined, now: number): number {
-  const parsed = time === undefined ? Number.NaN : Date.parse(time);
-  return Number.isNaN(parsed) ? now : parsed;
+function timesOf(messages: readonly OutgoingMessage[], now: number): number[] {
+  let text: string | undefined;
+  let time = now;
+  return messages.map(({ attributes }) => {
+    // Many happen at once: what was written in one transaction.
+    if (attributes.time !== text) {
+      text = attributes.time;
+      const parsed = text === undefined ? Number.NaN : Date.parse(text);
+      time = Number.isNaN(parsed) ? now : parsed;
+    }
+    return time;
+  });
 }
 
-/** They are few, and the same in every message. */
-function headerName(name: string): Buffer {
-  let bytes = headerNames.get(name);
+/** Binary mode: the type of the content has a place of its own. */
+function headerName(attribute: string): Buffer {
+  let bytes = headerNames.get(attribute);
   if (!bytes) {
-    bytes = Buffer.from(name);
-    if (headerNames.size < 100) headerNames.set(name, bytes);
+    bytes = written(attribute === "datacontenttype" ? "content-type" : `ce_${attribute}`);
+    if (headerNames.size < 100) headerNames.set(attribute, bytes);
   }
   return bytes;
+}
+
+function written(text: string): Buffer {
+  const bytes = Buffer.alloc(longestVarint + 3 * text.length);
+  return bytes.subarray(0, writeText(bytes, 0, text));
 }

@@ -2,7 +2,7 @@ import { setImmediate as nextRound } from "node:timers/promises";
 import type { ConsumeMessage } from "amqplib";
 import type { OpenChannel } from "./channel.ts";
 
-const batchSize = 1_000;
+export const batchSize = 1_000;
 /** While one batch is worked on, the next one is here already; the broker sends no more than that ahead. */
 export const credit = 2 * batchSize;
 

@@ -19,6 +19,7 @@ import { Glance } from "./glance.ts";
 import { type PublishDuration, publishDuration } from "./metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { QueueReceiver } from "./receiver.ts";
+import { StreamHead } from "./stream-head.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { declareStream } from "./topics.ts";
 
@@ -60,6 +61,7 @@ class RabbitBroker implements Broker {
   private readonly glance: Glance;
   private readonly publishDuration: PublishDuration;
   private readonly topics = new Set<string>();
+  private readonly heads = new Map<string, StreamHead>();
   private readonly open = new Set<{ close(): Promise<void> }>();
 
   constructor(options: RabbitBrokerOptions) {
@@ -159,9 +161,19 @@ class RabbitBroker implements Broker {
       follow,
       connection,
       glance,
+      head: this.head(topic),
       logger,
       name: this.consumerName(follow.group),
     });
+  }
+
+  private head(topic: string): StreamHead {
+    const { inward: connection, heads } = this;
+    const { logger } = this.options;
+    const name = this.consumerName("head");
+    const head = heads.get(topic) ?? new StreamHead({ topic, name, connection, logger });
+    heads.set(topic, head);
+    return head;
   }
 
   /** There are several of a group, one in each process. */

@@ -1,11 +1,12 @@
 import type { Logger } from "../../telemetry/logger.ts";
-import type { FollowOptions } from "../broker/broker.ts";
+import type { FollowOptions, ReceivedMessage } from "../broker/broker.ts";
 import type { OpenChannel } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { credit, Deliveries } from "./deliveries.ts";
 import { unreachable } from "./errors.ts";
 import type { Glance } from "./glance.ts";
 import { receivedMessage } from "./messages.ts";
+import type { StreamHead } from "./stream-head.ts";
 import { persist, unlessAborted } from "./turns.ts";
 
 /** The one partition of a stream. */
@@ -18,6 +19,7 @@ export interface StreamReaderOptions {
   readonly follow: Pick<FollowOptions, "begin" | "deliver">;
   readonly connection: Connection;
   readonly glance: Glance;
+  readonly head: StreamHead;
   readonly logger: Logger;
 }
 
@@ -26,8 +28,11 @@ interface Place {
   readonly offset: number | undefined;
 }
 
+/** Answers where to go on. */
+type Deliver = (messages: readonly ReceivedMessage[]) => Promise<number>;
+
 /**
- * Reads one stream for one group. A *turn* lasts until somebody seeks; its last delivery may then still be under way,
+ * Reads one stream for one group: alone until it has come to the stream's head, and there with the others. A *turn* lasts until somebody seeks; its last delivery may then still be under way,
  * and nobody waits for it. Whatever is lost within a turn (the connection, or the channel, which the broker takes away
  * when a delivery takes longer than its consumer_timeout) is found again: the delivery ends, and `begin` is asked anew.
  */
@@ -56,7 +61,8 @@ export class StreamReader {
   }
 
   private async takeTurns(): Promise<void> {
-    const { topic, name, connection, logger } = this.options;
+    const { topic, name, connection, head, logger } = this.options;
+    head.enter();
     const onFailure = (error: Error) => {
       if (!connection.state.isUp) return; // which is told already
       logger.warn({ err: error, topic, consumer: name }, "reading a stream was broken off; going on");
@@ -66,35 +72,66 @@ export class StreamReader {
       await persist(signal, (onProgress) => this.readUntilLost(signal, onProgress), onFailure);
       if (!this.isClosed) this.turn = new AbortController();
     }
+    await head.leave();
   }
 
   private async readUntilLost(signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { topic, connection } = this.options;
-    const open = await connection.channelUnlessAborted(signal);
-    const deliveries = new Deliveries(open, async (messages) => {
+    const deliver: Deliver = async (messages) => {
       signal.throwIfAborted();
-      await this.options.follow.deliver(topic, partition, messages.map(receivedMessage));
+      await this.options.follow.deliver(this.options.topic, partition, messages);
       onProgress();
+      return messages.at(-1)!.offset + 1;
+    };
+    for (let place = this.sought; ; ) {
+      const arrived = await this.readAlone(place, deliver, signal);
+      place = { offset: await this.readAtHead(arrived, deliver, signal) };
+    }
+  }
+
+  /** From there, or from where the group begins; answers where it goes on at the head. */
+  private async readAlone(place: Place | undefined, deliver: Deliver, signal: AbortSignal): Promise<number> {
+    const { topic, connection, head } = this.options;
+    const open = await connection.channelUnlessAborted(signal);
+    let arrived: number | undefined;
+    const deliveries = new Deliveries(open, async (messages) => {
+      const next = await deliver(messages.map(receivedMessage));
+      if (!head.holds(next)) return;
+      arrived = next;
+      open.close();
     });
     try {
-      await this.consume(open, deliveries, signal);
+      await this.consume(open, deliveries, place, signal);
       const reason = await unlessAborted(signal, open.closed);
       await unlessAborted(signal, deliveries.settled());
-      throw unreachable(`reading ${topic}`, reason);
+      if (arrived === undefined) throw unreachable(`reading ${topic}`, reason);
+      return arrived;
     } finally {
       open.close();
     }
   }
 
-  private async consume(open: OpenChannel, deliveries: Deliveries, signal: AbortSignal): Promise<void> {
+  /** Answers where it goes on alone, since it has fallen too far behind. */
+  private async readAtHead(offset: number, deliver: Deliver, signal: AbortSignal): Promise<number> {
+    for (let at = offset; ; ) {
+      const messages = await unlessAborted(signal, this.options.head.next(at));
+      if (messages === undefined) return at;
+      at = await unlessAborted(signal, deliver(messages));
+    }
+  }
+
+  private async consume(
+    open: OpenChannel,
+    deliveries: Deliveries,
+    given: Place | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { topic, name } = this.options;
-    const { sought } = this;
-    const place = sought ?? { offset: await unlessAborted(signal, this.begin()) };
+    const place = given ?? { offset: await unlessAborted(signal, this.begin()) };
     const from = (await unlessAborted(signal, this.isThere(place))) ? place.offset : undefined;
     const options = { consumerTag: name, arguments: { "x-stream-offset": from ?? "first" } };
     await unlessAborted(signal, open.channel.prefetch(credit));
     await unlessAborted(signal, open.channel.consume(topic, deliveries.take, options));
-    if (this.sought === sought) this.sought = undefined;
+    if (this.sought === given) this.sought = undefined;
   }
 
   private async begin(): Promise<number | undefined> {
