@@ -113,8 +113,11 @@ export class Partition {
 
   private async place(find: () => Promise<number | undefined>): Promise<void> {
     const turn = this.reset();
+    // Once it is known, it is not asked again because the broker could not answer.
+    let found: { readonly offset: number | undefined } | undefined;
     await this.untilItWorks(turn, "cannot tell where to go on", async () => {
-      const position = (await find()) ?? (await this.options.oldest());
+      found ??= { offset: await find() };
+      const position = found.offset ?? (await this.options.oldest());
       if (turn !== this.turn) return;
       this.position = position;
       this.blockedSince = undefined;
