@@ -41,6 +41,7 @@ const restMs = 20;
 const saveEveryMs = 5_000;
 const rowsPerTransaction = 10_000;
 const tellEveryMs = 5_000;
+const askCopyEveryMs = 250;
 
 /** Keeps the memory of this process up to date with the inventory's log, and the table with the memory. */
 export class LogTail {
@@ -66,6 +67,8 @@ export class LogTail {
   asOfMs = 0;
   /** The same moment on the clock of this process, which cannot be set. */
   private asOfHere = 0;
+  private copiedTo: number | undefined;
+  private copyAskedAt = Number.NEGATIVE_INFINITY;
   private events = 0;
   private toldAt = performance.now();
 
@@ -173,7 +176,9 @@ export class LogTail {
 
   /** True when there may be more. */
   private async step(): Promise<boolean> {
-    const { database, follows, copyAgeMs } = this.options;
+    const { database, follows } = this.options;
+    // Before the look at our copy, which then shows everything that had come into it by that time.
+    const copiedTo = await this.askCopy();
     // A save that ends meanwhile moves the cursor on; what stood before was known before.
     const known = this.savedCursor;
     const askedAt = performance.now();
@@ -185,9 +190,11 @@ export class LogTail {
     }
     this.savedCursor = Math.max(this.savedCursor, saved);
     if (!has_more) {
-      const ageMs = copyAgeMs === undefined ? 0 : await copyAgeMs();
-      if (ageMs !== undefined) this.followedTo(now.getTime() - ageMs, askedAt - ageMs);
-      this.ready();
+      const here = this.isCopy ? copiedTo : askedAt;
+      if (here !== undefined) {
+        this.followedTo(now.getTime() - (askedAt - here), here);
+        this.ready();
+      }
       return false;
     }
     const batches = await readLog(database, follows, this.cursor, batchesAtOnce);
@@ -195,14 +202,27 @@ export class LogTail {
     const last = batches.at(-1);
     if (last !== undefined) {
       // When something came into a copy says nothing about when it was written.
-      if (copyAgeMs === undefined)
-        this.followedTo(last.at.getTime(), askedAt - (now.getTime() - last.at.getTime()));
+      if (!this.isCopy) this.followedTo(last.at.getTime(), askedAt - (now.getTime() - last.at.getTime()));
       for (const tell of this.waiting) tell();
     }
     this.tellProgress();
-    if (batches.length < batchesAtOnce) this.ready();
+    if (batches.length < batchesAtOnce && !this.isCopy) this.ready();
     // Nothing although there is something: an open transaction stands before it.
     return last !== undefined;
+  }
+
+  private get isCopy(): boolean {
+    return this.options.copyAgeMs !== undefined;
+  }
+
+  /** The moment, on our clock, of which the copy is known to hold everything; undefined as long as it was never told. */
+  private async askCopy(): Promise<number | undefined> {
+    const now = performance.now();
+    if (!this.isCopy || now - this.copyAskedAt < askCopyEveryMs) return this.copiedTo;
+    this.copyAskedAt = now;
+    const ageMs = await this.options.copyAgeMs!();
+    if (ageMs !== undefined) this.copiedTo = Math.max(now - ageMs, this.copiedTo ?? Number.NEGATIVE_INFINITY);
+    return this.copiedTo;
   }
 
   private apply({ position, at, events }: LogBatch, clockAhead: number): void {
@@ -215,7 +235,7 @@ export class LogTail {
     if (position <= this.highest) return;
     this.highest = position;
     // What is read at a start says nothing about how fast we follow.
-    if (this.isReady && changed.size > 0 && this.options.copyAgeMs === undefined) {
+    if (this.isReady && changed.size > 0 && !this.isCopy) {
       metrics.synced(Math.max(0, performance.now() + clockAhead - at.getTime()) / 1_000);
     }
   }

@@ -68,7 +68,8 @@ export class BrokerCarrier implements Carrier {
     const giveUpAt = performance.now() + timeoutMs;
     if (this.isLongAway) return false;
     if (!(await logs.reached(logs.consumers, topic, position, timeoutMs))) return false;
-    const ends = await broker.ends(topics.nameOf(topic));
+    const ends = await broker.ends(topics.nameOf(topic)).catch(() => undefined);
+    if (ends === undefined) return false;
     const groups = consumers.map(({ subscription }) => subscription.group);
     const parts = this.parts.filter(({ group }) => groups.includes(group));
     for (;;) {
@@ -96,8 +97,18 @@ export class BrokerCarrier implements Carrier {
 
   /** How long ago, at most, the group had handled everything that the service had written. */
   async ageMs(group: string, service: string): Promise<number | undefined> {
-    const { broker, topics, ownPool } = this.options;
+    const { broker, logger } = this.options;
     if (!broker.state().isUp) return undefined;
+    try {
+      return await this.askAge(group, service);
+    } catch (error) {
+      logger.debug({ err: error, group }, "how old a copy is cannot be told at the moment");
+      return undefined;
+    }
+  }
+
+  private async askAge(group: string, service: string): Promise<number | undefined> {
+    const { broker, topics, ownPool } = this.options;
     // In this order: what was published by the heartbeat is before the ends that are asked for after it.
     const published = await lastHeartbeat(broker, topics, service);
     const ends = await broker.ends(topics.nameOf(service));
