@@ -12,11 +12,14 @@ export interface Load {
   readonly warmUpSeconds?: number;
 }
 
-/** Each caller makes its next call when the one before is answered. Calls that started while warming up do not count. */
+/**
+ * Each caller makes its next call when the one before is answered. What ends after the warm-up counts, whenever it began:
+ * were only those counted that also began then, as many would be missing as end within the time that one call takes.
+ */
 export async function run(load: Load, call: (n: number) => Promise<void>): Promise<Measured> {
   const { callers, seconds, warmUpSeconds = 1 } = load;
-  const start = performance.now() + warmUpSeconds * 1_000;
-  const end = start + seconds * 1_000;
+  const begin = performance.now() + warmUpSeconds * 1_000;
+  const end = begin + seconds * 1_000;
   const durations: number[] = [];
   let calls = 0;
   const caller = async () => {
@@ -24,7 +27,7 @@ export async function run(load: Load, call: (n: number) => Promise<void>): Promi
       const began = now;
       await call(calls++);
       now = performance.now();
-      if (began >= start && now <= end) durations.push(now - began);
+      if (now >= begin && now <= end) durations.push(now - began);
     }
   };
   await Promise.all(Array.from({ length: callers }, caller));

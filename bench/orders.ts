@@ -5,7 +5,8 @@ import { type Measured, round, run, summary } from "./load.ts";
 import type { Result } from "./result.ts";
 
 const skuCount = 1_000;
-const seconds = 8;
+const seconds = 15;
+const warmUpSeconds = 5;
 
 /**
  * Whole orders with two lines each, from the request until they are completed: reserved, paid, shipped and the stock
@@ -35,7 +36,7 @@ async function saturate(url: string, settings: BusSettings) {
   const engine = await openEngine(url, settings);
   const skus = await stockUp(engine, skuCount);
   const placed = { count: 0 };
-  const full = await run({ callers: 2_000, seconds, warmUpSeconds: 3 }, (n) =>
+  const full = await run({ callers: 2_000, seconds, warmUpSeconds }, (n) =>
     complete(engine, skus, placed, n),
   );
   await engine.close();
@@ -50,11 +51,11 @@ async function measure(url: string, settings: BusSettings, say: (message: string
 
   const alone = await run({ callers: 2_000, seconds: 5 }, (n) => reserveTwo(engine, skus, n));
   say(`  reservations of two lines alone: ${alone.rate}/s`);
-  const full = await run({ callers: 2_000, seconds, warmUpSeconds: 3 }, order);
+  const full = await run({ callers: 2_000, seconds, warmUpSeconds }, order);
   say(`  2,000 at once: ${full.rate} complete orders/s, p50 ${full.p50_ms} ms, p99 ${full.p99_ms} ms`);
   const half = await atRate(full.rate / 2, seconds, order);
   say(`  at ${round(full.rate / 2, 0)}/s: p50 ${half.p50_ms} ms, p99 ${half.p99_ms} ms`);
-  const few = await run({ callers: 200, seconds, warmUpSeconds: 2 }, order);
+  const few = await run({ callers: 200, seconds, warmUpSeconds }, order);
   say(`  200 at once: ${few.rate} complete orders/s, p50 ${few.p50_ms} ms, p99 ${few.p99_ms} ms`);
   await engine.close();
 
