@@ -141,8 +141,9 @@ async function reserveOne(port: number, sku: string, n: number): Promise<number>
 async function untilAnswered(port: number, sku: string, left: number): Promise<number> {
   for (;;) {
     const response = await fetch(`http://127.0.0.1:${port}/v1/availability?sku=${sku}`);
-    const { items } = (await response.json()) as { items: { quantity_available: number }[] };
-    if (items.some(({ quantity_available }) => quantity_available <= left)) return performance.now();
+    // A storefront that has just begun answers 503 until it knows that it has everything.
+    const { items } = (await response.json()) as { items?: { quantity_available: number }[] };
+    if (items?.some(({ quantity_available }) => quantity_available <= left)) return performance.now();
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
