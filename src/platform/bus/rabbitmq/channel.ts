@@ -1,4 +1,5 @@
-import type { Channel } from "amqplib";
+import { randomUUID } from "node:crypto";
+import type { Channel, ConsumeMessage } from "amqplib";
 
 /** A channel whose end can be waited for, whichever side it came from. */
 export interface OpenChannel<Kind extends Channel = Channel> {
@@ -33,4 +34,33 @@ export function watched<Kind extends Channel>(channel: Kind): OpenChannel<Kind> 
       channel.close().catch(() => {});
     },
   };
+}
+
+/** Where to begin to read a stream. */
+export type StreamOffset =
+  | number
+  | "first"
+  | "last"
+  | "next"
+  | { readonly "!": "timestamp"; readonly value: number };
+
+type OnMessage = (message: ConsumeMessage | null) => void;
+
+/** What the driver's channels have, and its types do not tell of. */
+interface Registering {
+  registerConsumer(tag: string, onMessage: OnMessage): void;
+}
+
+/**
+ * A stream that is written to may deliver before the broker has said that there is a consumer. The driver takes the
+ * channel away for that, unless it knows the consumer beforehand.
+ */
+export async function consumeStream(
+  channel: Channel,
+  topic: string,
+  onMessage: OnMessage,
+  { from, tag = randomUUID() }: { readonly from: StreamOffset; readonly tag?: string },
+): Promise<void> {
+  (channel as Channel & Registering).registerConsumer(tag, onMessage);
+  await channel.consume(topic, onMessage, { consumerTag: tag, arguments: { "x-stream-offset": from } });
 }

@@ -1,10 +1,9 @@
 import type { Channel, ConsumeMessage } from "amqplib";
 import type { ReceivedMessage } from "../broker/broker.ts";
+import { consumeStream, type StreamOffset } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { orUnreachable, within } from "./errors.ts";
 import { offsetOf, receivedMessage, timeOf } from "./messages.ts";
-
-type From = number | "first" | "last" | { readonly "!": "timestamp"; readonly value: number };
 
 const creditForEnd = 10_000;
 const searchCredit = 2_000;
@@ -48,6 +47,8 @@ export class Glance {
       const open = await this.connection.channel();
       try {
         return await within(this.timeoutMs, what, ask(open.channel));
+      } catch (error) {
+        throw open.reason() ?? error;
       } finally {
         open.close();
       }
@@ -55,7 +56,11 @@ export class Glance {
   }
 }
 
-async function firstFrom(channel: Channel, topic: string, from: From): Promise<ConsumeMessage | undefined> {
+async function firstFrom(
+  channel: Channel,
+  topic: string,
+  from: StreamOffset,
+): Promise<ConsumeMessage | undefined> {
   return (await read(channel, topic, from, 1)).found;
 }
 
@@ -74,7 +79,12 @@ async function readEnd(channel: Channel, topic: string): Promise<number> {
 }
 
 /** A chunk has one time, that of its writing, so messages that are older come along. */
-async function readTo(channel: Channel, topic: string, from: From, time: Date): Promise<number | undefined> {
+async function readTo(
+  channel: Channel,
+  topic: string,
+  from: StreamOffset,
+  time: Date,
+): Promise<number | undefined> {
   const until = performance.now() + searchMs;
   const isFound = (message: ConsumeMessage) => !(timeOf(message) < time.getTime());
   const seen = await read(channel, topic, from, searchCredit, isFound);
@@ -98,7 +108,7 @@ interface Seen {
 async function read(
   channel: Channel,
   topic: string,
-  from: From,
+  from: StreamOffset,
   credit: number,
   isFound: (message: ConsumeMessage) => boolean = () => true,
 ): Promise<Seen> {
@@ -110,7 +120,7 @@ async function read(
     seen.last = message;
   };
   await channel.prefetch(credit);
-  await channel.consume(topic, see, { arguments: { "x-stream-offset": from } });
+  await consumeStream(channel, topic, see, { from });
   await fence(channel, topic);
   return seen;
 }
@@ -121,6 +131,6 @@ async function read(
  * then, before the second request.
  */
 async function fence(channel: Channel, topic: string): Promise<void> {
-  await channel.consume(topic, () => {}, { arguments: { "x-stream-offset": "next" } });
+  await consumeStream(channel, topic, () => {}, { from: "next" });
   await channel.prefetch(1);
 }

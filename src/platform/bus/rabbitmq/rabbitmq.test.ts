@@ -53,6 +53,31 @@ describeRabbitmq("topics in RabbitMQ", () => {
     await listener.untilNumbers([0, 1, 2]);
   });
 
+  it("can be looked into and joined while others write without a pause", async () => {
+    const [broker, topic] = await bench.brokerWithTopic();
+    const writer = bench.broker();
+    const listeners: Listener[] = [];
+    let written = 0;
+    let isOver = false;
+    const writing = (async () => {
+      for (; !isOver; written += 5) await writer.publish(topic, numbered(written, 5));
+    })();
+    try {
+      for (let look = 0, last = 0; look < 30; look++) {
+        const [end] = await broker.ends(topic);
+        expect(end).toBeGreaterThanOrEqual(last);
+        last = end!;
+      }
+      for (let i = 0; i < 5; i++) listeners.push(new Listener(broker, topic));
+      await until(() => listeners.every(({ heard }) => heard.length > 0));
+    } finally {
+      isOver = true;
+      await writing;
+    }
+    for (const listener of listeners) await listener.untilNumbers(upTo(written));
+    expect(listeners.map(({ begins }) => begins)).toEqual(listeners.map(() => [undefined]));
+  });
+
   it("asks begin again until it answers", async () => {
     const [broker, topic] = await bench.brokerWithTopic();
     await broker.publish(topic, numbered(0, 3));

@@ -1,5 +1,6 @@
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ReceivedMessage } from "../broker/broker.ts";
+import { consumeStream } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { batchSize, credit, Deliveries } from "./deliveries.ts";
 import { unreachable } from "./errors.ts";
@@ -86,9 +87,9 @@ export class StreamHead {
       onProgress();
     });
     try {
-      const options = { consumerTag: name, arguments: { "x-stream-offset": "next" } };
+      const consuming = { from: "next", tag: name } as const;
       await unlessAborted(signal, open.channel.prefetch(credit));
-      await unlessAborted(signal, open.channel.consume(topic, deliveries.take, options));
+      await unlessAborted(signal, consumeStream(open.channel, topic, deliveries.take, consuming));
       throw unreachable(`reading ${topic}`, await unlessAborted(signal, open.closed));
     } finally {
       open.close();

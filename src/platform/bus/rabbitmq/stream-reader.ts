@@ -1,6 +1,6 @@
 import type { Logger } from "../../telemetry/logger.ts";
 import type { FollowOptions, ReceivedMessage } from "../broker/broker.ts";
-import type { OpenChannel } from "./channel.ts";
+import { consumeStream, type OpenChannel } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { credit, Deliveries } from "./deliveries.ts";
 import { unreachable } from "./errors.ts";
@@ -32,8 +32,8 @@ interface Place {
 type Deliver = (messages: readonly ReceivedMessage[]) => Promise<number>;
 
 /**
- * Reads one stream for one group: alone until it has come to the stream's head, and there with the others. A *turn* lasts until somebody seeks; its last delivery may then still be under way,
- * and nobody waits for it. Whatever is lost within a turn (the connection, or the channel, which the broker takes away
+ * Reads one stream for one group: alone until it has come to the stream's head, and there with the others. A *turn* lasts
+ * until somebody seeks; its last delivery may then still be under way, and nobody waits for it. Whatever is lost within a turn (the connection, or the channel, which the broker takes away
  * when a delivery takes longer than its consumer_timeout) is found again: the delivery ends, and `begin` is asked anew.
  */
 export class StreamReader {
@@ -128,9 +128,9 @@ export class StreamReader {
     const { topic, name } = this.options;
     const place = given ?? { offset: await unlessAborted(signal, this.begin()) };
     const from = (await unlessAborted(signal, this.isThere(place))) ? place.offset : undefined;
-    const options = { consumerTag: name, arguments: { "x-stream-offset": from ?? "first" } };
+    const consuming = { from: from ?? "first", tag: name } as const;
     await unlessAborted(signal, open.channel.prefetch(credit));
-    await unlessAborted(signal, open.channel.consume(topic, deliveries.take, options));
+    await unlessAborted(signal, consumeStream(open.channel, topic, deliveries.take, consuming));
     if (this.sought === given) this.sought = undefined;
   }
 
