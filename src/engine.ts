@@ -99,12 +99,15 @@ export function createEngine(options: EngineOptions) {
   const schemas = isApart ? wanted : serviceNames;
   // The storefront has nothing to tell: what its log may hold is a copy of the inventory's.
   const logs = schemas.filter((name) => name !== "storefront");
-  const busOptions = { pool, url: databaseUrl, schemas, logger, tracer, registry };
+  // Where the inventory keeps its log elsewhere, the storefront has a copy of its own.
+  const shown = schemas.includes("inventory") ? "inventory" : "storefront";
+  const followers = [{ group: "storefront", topic: shown }];
+  const busOptions = { pool, url: databaseUrl, schemas, followers, logger, tracer, registry };
   const outer =
     broker === undefined ? undefined : createBrokerBus({ ...busOptions, broker, logs, prefix: topicPrefix });
   const bus: Bus = outer ?? createPostgresBus(busOptions);
   const common: ServiceOptions = { pool, reads, maxWaiting: mailboxDepth, registry, logger, tracer };
-  const parts = createParts(options, common, bus, outer, schemas);
+  const parts = createParts(options, common, bus, outer, shown);
   const services = wanted.map((name) => parts[name]());
   for (const { subscription } of services) if (subscription !== undefined) bus.subscribe(subscription);
   if (outer !== undefined) openChannels(services, outer);
@@ -165,7 +168,7 @@ function createParts(
   common: ServiceOptions,
   bus: Bus,
   outer: BrokerBus | undefined,
-  schemas: readonly ServiceName[],
+  shown: "inventory" | "storefront",
 ) {
   const {
     defaultStore = "main",
@@ -210,10 +213,9 @@ function createParts(
       storefrontService({
         ...common,
         settings: { max_streams: maxStreams },
-        // Where the inventory keeps its log elsewhere, there is a copy of our own.
-        ...(schemas.includes("inventory") || outer === undefined
-          ? { follows: "inventory" }
-          : { follows: "storefront", copyAgeMs: () => outer.ageMs("storefront", "inventory") }),
+        follows: shown,
+        ...(shown === "storefront" &&
+          outer !== undefined && { copyAgeMs: () => outer.ageMs("storefront", "inventory") }),
         watch: (topic, onGrown) => bus.watch(topic, onGrown),
       }),
   };

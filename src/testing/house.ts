@@ -31,6 +31,7 @@ export interface HouseOptions
 export interface Part {
   readonly services: readonly ServiceName[];
   readonly engine: Holdfast;
+  readonly databaseUrl: string;
   /** The test's own way to the database. */
   readonly pool: Pool;
   readonly server: TestServer;
@@ -89,7 +90,7 @@ async function openPart(services: readonly ServiceName[], options: HoldfastOptio
     },
     { bodyLimitBytes: 1_048_576, registry, probes: [busProbe(engine.bus)] },
   );
-  return { services, engine, pool, server };
+  return { services, engine, databaseUrl: options.databaseUrl, pool, server };
 }
 
 /** With topics and groups that nobody else has. */

@@ -70,6 +70,10 @@ export class Shop {
     return this.house.partOf(service).engine;
   }
 
+  databaseUrlOf(service: string): string {
+    return this.house.partOf(service).databaseUrl;
+  }
+
   /** The test's own way to the database of a service. */
   poolOf(service: string): Pool {
     return this.house.partOf(service).pool;

@@ -21,6 +21,8 @@ export interface BusOptions {
   readonly url: string;
   /** All services that have a log, cursors and dead letters in this database, whether they run here or not. */
   readonly schemas: readonly string[];
+  /** Groups that follow a log of this database by themselves, whoever carries the events of the others. */
+  readonly followers?: readonly LogFollower[];
   readonly logger: Logger;
   readonly tracer: Tracer;
   readonly registry: Registry;
@@ -30,9 +32,16 @@ export interface BusOptions {
   readonly pollMs?: number;
 }
 
+export interface LogFollower {
+  readonly group: string;
+  readonly topic: string;
+}
+
 /** What a bus is put together from. */
 export interface BusParts {
   readonly ownPool: Pool;
+  /** The group follows a log of this database, not what a broker has of it. */
+  readonly isFollowed: (group: string, topic: string) => boolean;
   readonly logs: LogCarrier;
   readonly progress: Progress;
 }
@@ -52,17 +61,20 @@ export function createBus(
   about: Pick<Bus, "kind" | "abilities" | "broker">,
   broker?: (parts: BusParts) => Carrier,
 ): Bus {
-  const { pool, url, schemas, logger } = options;
+  const { pool, url, schemas, logger, followers = [] } = options;
   // What wakes the groups must not queue behind the writes that it tells of.
   const ownPool = createPool(url, { max: 2, name: "holdfast bus" });
   const consumers = new Map<string, Consumer>();
   const progress = new Progress();
   const groups = broker === undefined ? schemas : [...schemas, relayGroup];
   const isFollowed = (group: string, topic: string) =>
-    schemas.includes(topic) && (broker === undefined || group === relayGroup || group === topic);
+    schemas.includes(topic) &&
+    (broker === undefined ||
+      group === relayGroup ||
+      followers.some((follower) => follower.group === group && follower.topic === topic));
   const onAppended = (appended: Appended) => signals.tellAppended(appended);
   const logs = new LogCarrier({ pool, ownPool, logger, progress, isFollowed, onAppended });
-  const remote = broker?.({ ownPool, logs, progress });
+  const remote = broker?.({ ownPool, logs, progress, isFollowed });
   const carriers: readonly Carrier[] = remote === undefined ? [logs] : [logs, remote];
   const metrics = createBusMetrics(options.registry, logger, states);
   let isStopped = false;

@@ -19,6 +19,14 @@ export async function readPlace(
   return (await readerOf(pool).read<Place>(place, [topic, partition]))[0];
 }
 
+export interface RewindOptions {
+  readonly pool: Pool;
+  readonly broker: Broker;
+  readonly topics: Topics;
+  /** The group follows a log of this database, not what the broker has of it. */
+  readonly isFollowed: (group: string, topic: string) => boolean;
+}
+
 interface Cursor extends Place {
   readonly topic: string;
   readonly partition: number;
@@ -29,16 +37,16 @@ interface Cursor extends Place {
  * consumer, from the oldest message that the broker has; where a time begins the broker knows.
  */
 export async function rewindCursors(
-  { pool, broker, topics }: { pool: Pool; broker: Broker; topics: Topics },
+  options: RewindOptions,
   group: string,
   from: ReplayStart,
 ): Promise<number> {
-  const starts = await startsOf(broker, topics, group, from, pool);
+  const { pool, isFollowed } = options;
+  const isWanted = (topic: string) => !isFollowed(group, topic) && (from.topic ?? topic) === topic;
+  const starts = from.time === undefined ? new Map() : await startsAt(from.time, options, group, isWanted);
   return transact(pool, async (tx) => {
     const cursors = await tx.read<Cursor>(lockAll(group));
-    const wanted = cursors.filter(
-      ({ topic }) => topics.isCarried(group, topic) && (from.topic ?? topic) === topic,
-    );
+    const wanted = cursors.filter(({ topic }) => isWanted(topic));
     for (const { topic, partition, position, index, offset } of wanted) {
       if (from.position !== undefined) {
         const before = Math.max(0, from.position - 1);
@@ -54,22 +62,18 @@ export async function rewindCursors(
   });
 }
 
-async function startsOf(
-  broker: Broker,
-  topics: Topics,
+async function startsAt(
+  time: Date,
+  { pool, broker, topics }: RewindOptions,
   group: string,
-  { time, topic: only }: ReplayStart,
-  pool: Pool,
+  isWanted: (topic: string) => boolean,
 ): Promise<Map<string, number[]>> {
-  if (time === undefined) return new Map();
   const rows = await readerOf(pool).read<{ topic: string }>({
     name: `${group}_bus_topics`,
     text: `select distinct topic from ${group}.cursors`,
   });
-  const carried = rows
-    .map(({ topic }) => topic)
-    .filter((topic) => topics.isCarried(group, topic) && (only ?? topic) === topic);
-  const starts = carried.map(
+  const wanted = rows.map(({ topic }) => topic).filter(isWanted);
+  const starts = wanted.map(
     async (topic) => [topic, await broker.offsetsAt(topics.nameOf(topic), time)] as const,
   );
   return new Map(await Promise.all(starts));

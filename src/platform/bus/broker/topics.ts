@@ -1,5 +1,4 @@
 import type { Pool } from "../../postgres/pool.ts";
-import { relayGroup } from "../bus.ts";
 import type { Broker } from "./broker.ts";
 import { assertOurs, identityOf } from "./ownership.ts";
 
@@ -32,11 +31,6 @@ export class Topics {
 
   publicNameOf(topic: string): string {
     return `${this.options.prefix}${topic}`;
-  }
-
-  /** Whether this cursor of a group is one in a topic of the broker; others are in a log of the database. */
-  isCarried(group: string, topic: string): boolean {
-    return group !== relayGroup && group !== topic;
   }
 
   /** Which log of the service the events come from; once `made` has resolved. */
