@@ -6,6 +6,7 @@ import { Topics } from "../platform/bus/broker/topics.ts";
 import type { BusEvent } from "../platform/bus/port.ts";
 import { busEventsOf } from "../platform/bus/postgres/log-row.ts";
 import { serviceNames } from "../platform/settings.ts";
+import { createLogger } from "../platform/telemetry/logger.ts";
 import { stockSnapshot } from "../services/inventory/store/snapshot.ts";
 import { syncMessagesOf } from "../services/inventory/sync.ts";
 import { type AsyncApiDocument, asyncApiDocument, asyncApiValidator } from "./async-api.ts";
@@ -179,9 +180,12 @@ async function relayed(events: readonly BusEvent[]): Promise<Sent[]> {
   const publicTopics = new Map([["inventory", [{ topic: "inventory.sync", messagesOf: syncMessagesOf }]]]);
   const relay = relaySubscription({
     broker,
-    topics: Object.assign(new Topics({ broker, prefix: "", logs: [], pool: undefined as never }), {
-      identityOf: () => "0123456789abcdef",
-    }),
+    topics: Object.assign(
+      new Topics({ broker, prefix: "", logs: [], pool: undefined as never, logger: createLogger("silent") }),
+      {
+        identityOf: () => "0123456789abcdef",
+      },
+    ),
     services: serviceNames,
     publicTopics,
     metrics: { publishFailed: () => {} } as Parameters<typeof relaySubscription>[0]["metrics"],

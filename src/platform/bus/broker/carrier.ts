@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "../../postgres/pool.ts";
+import { Complaint } from "../../telemetry/complaint.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { BusParts } from "../bus.ts";
 import type { Carrier } from "../carrier.ts";
@@ -149,7 +150,8 @@ class GroupPart {
 
   async follow(): Promise<void> {
     const { broker, topics, logger } = this.options;
-    await this.persist("the broker's topics are not there yet; trying again", () => topics.made());
+    // What is wrong is told by the topics themselves, once for all groups.
+    await this.persist(() => topics.made());
     if (this.stopping.aborted) return;
     const names = new Map(this.consumer.topics.map((topic) => [topics.nameOf(topic), topic]));
     logger.debug({ group: this.group, broker: broker.name }, "follows the broker");
@@ -179,10 +181,13 @@ class GroupPart {
   }
 
   private async begin(topic: string, partition: number): Promise<number | undefined> {
-    const begun = await this.persist("where a group goes on could not be read; trying again", () =>
-      this.placeOf(topic, partition),
+    const { metrics, logger } = this.options;
+    const complaint = new Complaint(logger);
+    const begun = await this.persist(
+      () => this.placeOf(topic, partition),
+      (err) =>
+        complaint.warn({ err, group: this.group }, "where a group goes on could not be read; trying again"),
     );
-    const { metrics } = this.options;
     this.end(topic, partition);
     const { topics, concerns } = this.consumer.subscription;
     const name = this.options.topics.nameOf(topic);
@@ -234,12 +239,15 @@ class GroupPart {
   }
 
   /** Again and again until it succeeds, or we stop. */
-  private async persist<Result>(trouble: string, work: () => Promise<Result>): Promise<Result | undefined> {
+  private async persist<Result>(
+    work: () => Promise<Result>,
+    onFailure: (error: unknown) => void = () => {},
+  ): Promise<Result | undefined> {
     for (let failures = 0; !this.stopping.aborted; failures++) {
       try {
         return await work();
       } catch (error) {
-        this.options.logger.warn({ err: error, group: this.group }, trouble);
+        onFailure(error);
         const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
         await sleep(pauseMs, undefined, { signal: this.stopping, ref: false }).catch(() => {});
       }

@@ -35,7 +35,7 @@ export const relayMigrations = migrationsBeside(import.meta.url, relayGroup, "re
 /** The services' logs go to the broker by the relay, and come from there to the groups of all processes. */
 export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
   const { broker, logs, prefix, registry, pool, logger } = options;
-  const topics = new Topics({ broker, prefix, logs, pool });
+  const topics = new Topics({ broker, prefix, logs, pool, logger });
   const state = () => (topics.trouble === undefined ? broker.state() : { isUp: false, ...topics.trouble });
   const metrics = createBrokerMetrics(registry, { name: broker.name, state });
   const publicTopics = new Map<string, PublicTopic[]>();

@@ -1,4 +1,5 @@
 import type { Pool } from "../../postgres/pool.ts";
+import type { Logger } from "../../telemetry/logger.ts";
 import type { Broker } from "./broker.ts";
 import { assertOurs, identityOf } from "./ownership.ts";
 
@@ -8,6 +9,7 @@ export interface TopicsOptions {
   /** The services whose logs are published from this database. */
   readonly logs: readonly string[];
   readonly pool: Pool;
+  readonly logger: Logger;
 }
 
 /** The broker's topics: what they are called, and that they are there, and ours. */
@@ -47,7 +49,7 @@ export class Topics {
   made(): Promise<void> {
     this.making ??= this.make().catch((error: Error) => {
       this.making = undefined;
-      this.trouble = { since: this.trouble?.since ?? new Date(), reason: error.message };
+      this.note(error.message);
       throw error;
     });
     return this.making;
@@ -56,6 +58,13 @@ export class Topics {
   /** They may be there no more. */
   doubt(): void {
     this.making = undefined;
+  }
+
+  private note(reason: string): void {
+    const { logger } = this.options;
+    if (reason !== this.trouble?.reason)
+      logger.warn({ reason }, "the broker's topics cannot be used; trying again");
+    this.trouble = { since: this.trouble?.since ?? new Date(), reason };
   }
 
   private async make(): Promise<void> {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Transaction, transact } from "../../batch/transaction.ts";
 import type { Pool } from "../../postgres/pool.ts";
 import { about } from "../../telemetry/about.ts";
+import { Complaint } from "../../telemetry/complaint.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Tracer } from "../../telemetry/tracer.ts";
 import type { AfterCommit, BusEvent, Subscription } from "../port.ts";
@@ -76,6 +77,7 @@ export class Consumer {
   private isStarted = false;
   private wanted = false;
   private failures = 0;
+  private readonly complaint: Complaint;
   private readonly stopping = new AbortController();
 
   constructor(subscription: Subscription, options: ConsumerOptions) {
@@ -84,6 +86,7 @@ export class Consumer {
     this.options = options;
     this.statements = groupStatements(group);
     this.topics = Object.keys(topics);
+    this.complaint = new Complaint(options.logger);
     this.parked = new ParkedEvents({
       ...options,
       subscription,
@@ -150,6 +153,7 @@ export class Consumer {
         this.skim();
         if (this.isBehind && (await this.pass()) && this.isBehind) this.wanted = true;
         this.failures = 0;
+        this.complaint.over();
       } catch (error) {
         await this.cope(error);
         this.wanted = true;
@@ -325,7 +329,7 @@ export class Consumer {
       this.suspicion.failed(suspects, error);
       return;
     }
-    logger.warn({ err: error, group }, "the consumer could not go on; trying again");
+    this.complaint.warn({ err: error, group }, "the consumer could not go on; trying again");
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** this.failures++);
     await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, { signal: this.stopping.signal }).catch(
       () => {},
