@@ -14,7 +14,7 @@ import { standsAt } from "./event.ts";
 import { lastHeartbeat } from "./heartbeat.ts";
 import { BrokerLag } from "./lag.ts";
 import type { BrokerMetrics } from "./metrics.ts";
-import { readPlace, rewindCursors } from "./places.ts";
+import { openPlaces, readPlace, rewindCursors } from "./places.ts";
 import type { Topics } from "./topics.ts";
 
 export interface BrokerCarrierOptions extends BusParts {
@@ -212,9 +212,13 @@ class GroupPart {
    */
   private async placeOf(topic: string, partition: number): Promise<number | undefined> {
     const { broker, topics, ownPool } = this.options;
-    const place = await readPlace(ownPool, this.group, topic, partition);
-    if (place === undefined || place.offset === null || place.offset === 0) return undefined;
     const name = topics.nameOf(topic);
+    const place = await readPlace(ownPool, this.group, topic, partition);
+    if (place === undefined) {
+      await openPlaces(ownPool, this.group, topic, (await broker.ends(name)).length);
+      return undefined;
+    }
+    if (place.offset === null || place.offset === 0) return undefined;
     const end = (await broker.ends(name))[partition] ?? 0;
     if (place.offset > end) return undefined;
     const last = await broker.peek(name, partition, place.offset - 1);

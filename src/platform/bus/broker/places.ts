@@ -1,6 +1,7 @@
 import { transact } from "../../batch/transaction.ts";
 import type { Pool } from "../../postgres/pool.ts";
 import { readerOf, type Statement } from "../../postgres/statement.ts";
+import { groupStatements } from "../group/statements.ts";
 import type { Place } from "../group/tail.ts";
 import type { ReplayStart } from "../port.ts";
 import type { Broker } from "./broker.ts";
@@ -25,6 +26,14 @@ export interface RewindOptions {
   readonly topics: Topics;
   /** The group follows a log of this database, not what the broker has of it. */
   readonly isFollowed: (group: string, topic: string) => boolean;
+}
+
+/** All at once: a partition that was opened later would not know where the others began. */
+export function openPlaces(pool: Pool, group: string, topic: string, partitions: number): Promise<void> {
+  const numbers = Array.from({ length: partitions }, (_, partition) => partition);
+  return transact(pool, async (tx) => {
+    tx.write(groupStatements(group).open, [numbers.map(() => topic), numbers]);
+  });
 }
 
 interface Cursor extends Place {

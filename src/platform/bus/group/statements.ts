@@ -10,15 +10,22 @@ export function groupStatements(group: string) {
     where (topic, partition) in (select * from unnest($1::text[], $2::integer[])) order by topic, partition`;
   return {
     /**
-     * Makes the cursors that are missing. Where a topic's events come in fewer or more partitions than before, or from a
-     * broker no more, we begin with the one that was furthest behind: who has handled an event knows it again.
+     * Makes the cursors that are missing. When a broker carries the topic from now on, all its partitions go on where the
+     * log was left. Once one of them has moved, that says nothing about the others, and those begin at the beginning.
      */
     open: statement(
       "open",
-      `insert into ${group}.cursors (topic, partition, position)
-       select topic, partition, coalesce((select min(position) from ${group}.cursors c where c.topic = n.topic), 0)
-       from unnest($1::text[], $2::integer[]) as n (topic, partition) order by 1, 2 on conflict do nothing`,
+      `insert into ${group}.cursors (topic, partition, position, index)
+       select n.topic, n.partition, coalesce(log.position, 0), coalesce(log.index, 0)
+       from unnest($1::text[], $2::integer[]) as n (topic, partition)
+            left join lateral (
+              select position, index from ${group}.cursors c
+              where c.topic = n.topic and not exists (
+                select from ${group}.cursors moved where moved.topic = n.topic and moved.broker_offset is not null)
+              order by position, index limit 1) as log on true
+       order by 1, 2 on conflict do nothing`,
     ),
+    /** From several partitions back to one: who has handled an event knows it again. */
     unite: statement(
       "unite",
       `update ${group}.cursors c set position = whole.position, index = 0, broker_offset = null
