@@ -1,28 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { attributesOf, binaryHeaders, unfold } from "./cloud-events.ts";
-
-const attributes = {
-  id: "1",
-  source: "/erp",
-  specversion: "1.0",
-  type: "StockCounted",
-  datacontenttype: "application/json",
-  traceparent: "00-a-b-01",
-};
+import { attributesOf, unfold } from "./cloud-events.ts";
 
 describe("headers of the binary mode", () => {
-  it("have the binding's prefix, except for the content type; the trace is there for tracers too", () => {
-    expect(binaryHeaders(attributes, "ce_")).toEqual({
-      ce_id: "1",
-      ce_source: "/erp",
-      ce_specversion: "1.0",
-      ce_type: "StockCounted",
-      ce_traceparent: "00-a-b-01",
-      traceparent: "00-a-b-01",
-    });
-    expect(binaryHeaders({ id: "1" }, "cloudEvents:")).toEqual({ "cloudEvents:id": "1" });
-  });
-
   it.each([
     ["Kafka", { ce_id: "1", ce_type: "T" }, { id: "1", type: "T" }],
     ["AMQP", { "cloudEvents:id": "1", cloudEvents_type: "T" }, { id: "1", type: "T" }],
@@ -38,11 +17,6 @@ describe("headers of the binary mode", () => {
     ["headers of others", { "x-request-id": "7", cell: "8" }, {}],
   ])("are understood in the spelling of %s", (_, headers, expected) => {
     expect(attributesOf(headers)).toEqual(expected);
-  });
-
-  it("say the same when they are read", () => {
-    const headers = { ...binaryHeaders(attributes, "ce_"), "content-type": attributes.datacontenttype };
-    expect(attributesOf(headers)).toEqual(attributes);
   });
 });
 

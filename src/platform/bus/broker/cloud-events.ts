@@ -1,23 +1,7 @@
 import type { Attributes } from "./broker.ts";
 
-/** What stands before an attribute's name in a header: the bindings of CloudEvents to Kafka and to AMQP. */
-export type HeaderPrefix = "ce_" | "cloudEvents:";
-
 // AMQP 1.0 clients that may not use a colon write the underscore, and some Kafka clients know only the one of HTTP.
 const prefixes = ["ce_", "cloudEvents:", "cloudEvents_", "ce-"];
-
-/**
- * Binary mode: every attribute as a header. `datacontenttype` is not among them, since each protocol has its own place
- * for it; `traceparent` is there a second time under its plain name, where tracers look for it.
- */
-export function binaryHeaders(attributes: Attributes, prefix: HeaderPrefix): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const name in attributes) {
-    if (name !== "datacontenttype") headers[prefix + name] = attributes[name]!;
-  }
-  if (attributes.traceparent !== undefined) headers.traceparent = attributes.traceparent;
-  return headers;
-}
 
 /** The attributes in the headers of a message in binary mode, in whichever binding's spelling. */
 export function attributesOf(headers: Readonly<Record<string, unknown>>): Attributes {

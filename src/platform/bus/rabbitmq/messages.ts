@@ -1,17 +1,30 @@
 import type { ConsumeMessage, Options } from "amqplib";
-import type { InboundMessage, OutgoingMessage, ReceivedMessage } from "../broker/broker.ts";
-import { attributesOf, binaryHeaders, unfold } from "../broker/cloud-events.ts";
+import type { Attributes, InboundMessage, OutgoingMessage, ReceivedMessage } from "../broker/broker.ts";
+import { attributesOf, unfold } from "../broker/cloud-events.ts";
 
 const longestRoutingKey = 255;
 
 export function propertiesOf({ attributes }: OutgoingMessage): Options.Publish {
   return {
-    headers: binaryHeaders(attributes, "cloudEvents:"),
+    headers: headersOf(attributes),
     persistent: true,
     mandatory: true,
     ...(attributes.datacontenttype === undefined ? {} : { contentType: attributes.datacontenttype }),
     ...(attributes.id === undefined ? {} : { messageId: attributes.id }),
   };
+}
+
+/**
+ * The binary mode of CloudEvents for AMQP. The content type has its own place in a message, and tracers look for
+ * `traceparent` under its plain name.
+ */
+function headersOf(attributes: Attributes): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const name in attributes) {
+    if (name !== "datacontenttype") headers[`cloudEvents:${name}`] = attributes[name]!;
+  }
+  if (attributes.traceparent !== undefined) headers.traceparent = attributes.traceparent;
+  return headers;
 }
 
 /** AMQP has room for 255 bytes; the whole key is among the attributes. */
