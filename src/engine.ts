@@ -101,7 +101,7 @@ export function createEngine(options: EngineOptions) {
   const logs = schemas.filter((name) => name !== "storefront");
   // Where the inventory keeps its log elsewhere, the storefront has a copy of its own.
   const shown = schemas.includes("inventory") ? "inventory" : "storefront";
-  const followers = [{ group: "storefront", topic: shown }];
+  const followers = shown === "inventory" ? [{ group: "storefront", topic: shown }] : [];
   const busOptions = { pool, url: databaseUrl, schemas, followers, logger, tracer, registry };
   const outer =
     broker === undefined ? undefined : createBrokerBus({ ...busOptions, broker, logs, prefix: topicPrefix });

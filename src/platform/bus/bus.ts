@@ -21,7 +21,7 @@ export interface BusOptions {
   readonly url: string;
   /** All services that have a log, cursors and dead letters in this database, whether they run here or not. */
   readonly schemas: readonly string[];
-  /** Groups that follow a log of this database by themselves, whoever carries the events of the others. */
+  /** Groups that follow another's log in this database by themselves, whoever carries the events of the others. */
   readonly followers?: readonly LogFollower[];
   readonly logger: Logger;
   readonly tracer: Tracer;
@@ -71,6 +71,7 @@ export function createBus(
     schemas.includes(topic) &&
     (broker === undefined ||
       group === relayGroup ||
+      group === topic ||
       followers.some((follower) => follower.group === group && follower.topic === topic));
   const onAppended = (appended: Appended) => signals.tellAppended(appended);
   const logs = new LogCarrier({ pool, ownPool, logger, progress, isFollowed, onAppended });
