@@ -20,10 +20,9 @@ export async function oneByOne(
       const skus = [...pick()].sort();
       const id = `baseline-${connections}-${n}`;
       const lines = skus.map((sku) => ({ store_id, sku, quantity: 1, quantity_committed: 0 }));
-      const event = { type: "InventoryReserved", subject: id, data: { reservation_id: id, lines } };
       const { rowCount } = await pool.query({
         ...reserve,
-        values: [skus, id, JSON.stringify(lines), JSON.stringify([event]), store_id],
+        values: [skus, id, JSON.stringify(lines), store_id],
       });
       if (rowCount !== 1) throw new Error("the baseline was refused");
     });
@@ -37,7 +36,7 @@ const reserve: Statement = {
   text: `
     with locked as (
       select sku, store_id from inventory.stock
-      where sku = any($1::text[]) and store_id = $5 and quantity_available >= 1
+      where sku = any($1::text[]) and store_id = $4 and quantity_available >= 1
       order by sku for update
     ), taken as (
       update inventory.stock s
@@ -52,11 +51,18 @@ const reserve: Statement = {
       select sku, store_id, last_updated_at, version, quantity_on_hand, quantity_reserved, position from taken, place
     ), held as (
       insert into inventory.reservations (id, status, lines, expires_at, sweep_at, created_at, updated_at, positions)
-      select $2, 'held', $3::json, now() + interval '15 minutes', now() + interval '15 minutes', now(), now(),
+      select $2::text, 'held', $3::json, now() + interval '15 minutes', now() + interval '15 minutes', now(), now(),
              array[position]
       from place
     )
     insert into inventory.log (position, at, events)
-    select position, now(), $4 from place
+    select position, now(), json_build_array(json_build_object('type', 'InventoryReserved', 'subject', $2::text,
+             'data', json_build_object('reservation_id', $2::text, 'expires_at', now() + interval '15 minutes', 'key', null,
+               'lines', (
+                 select json_agg(json_build_object('store_id', store_id, 'sku', sku, 'quantity', 1,
+                   'quantity_on_hand', quantity_on_hand, 'quantity_reserved', quantity_reserved,
+                   'quantity_available', quantity_available, 'version', version))
+                 from taken))))
+    from place
     where (select count(*) from taken) = cardinality($1::text[])`,
 };
