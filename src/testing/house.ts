@@ -50,11 +50,13 @@ export class House {
     const kind = inject("house");
     const isTogether = kind === "together";
     const bus = isTogether ? {} : brokerSettings(kind, await sharedBroker(kind));
-    for (const services of parts ?? (isTogether ? [serviceNames] : serviceNames.map((name) => [name]))) {
+    const wanted = parts ?? (isTogether ? [serviceNames] : serviceNames.map((name) => [name]));
+    const opening = wanted.map(async (services) => {
       const database = await createTestDatabase();
       this.databases.push(database);
-      this.parts.push(await openPart(services, { ...bus, ...options, databaseUrl: database.url }));
-    }
+      return openPart(services, { ...bus, ...options, databaseUrl: database.url });
+    });
+    this.parts.push(...(await Promise.all(opening)));
   }
 
   /** Where this service runs. */
