@@ -40,8 +40,8 @@ export interface LogFollower {
 /** What a bus is put together from. */
 export interface BusParts {
   readonly ownPool: Pool;
-  /** The group follows a log of this database, not what a broker has of it. */
-  readonly isFollowed: (group: string, topic: string) => boolean;
+  /** The group follows what a broker has of the topic, and no log of this database. */
+  readonly isCarried: (group: string, topic: string) => boolean;
   readonly logs: LogCarrier;
   readonly progress: Progress;
 }
@@ -67,15 +67,15 @@ export function createBus(
   const consumers = new Map<string, Consumer>();
   const progress = new Progress();
   const groups = broker === undefined ? schemas : [...schemas, relayGroup];
-  const isFollowed = (group: string, topic: string) =>
-    schemas.includes(topic) &&
-    (broker === undefined ||
-      group === relayGroup ||
-      group === topic ||
-      followers.some((follower) => follower.group === group && follower.topic === topic));
+  const isCarried = (group: string, topic: string) =>
+    broker !== undefined &&
+    group !== relayGroup &&
+    group !== topic &&
+    !followers.some((follower) => follower.group === group && follower.topic === topic);
+  const isFollowed = (group: string, topic: string) => schemas.includes(topic) && !isCarried(group, topic);
   const onAppended = (appended: Appended) => signals.tellAppended(appended);
   const logs = new LogCarrier({ pool, ownPool, logger, progress, isFollowed, onAppended });
-  const remote = broker?.({ ownPool, logs, progress, isFollowed });
+  const remote = broker?.({ ownPool, logs, progress, isCarried });
   const carriers: readonly Carrier[] = remote === undefined ? [logs] : [logs, remote];
   const metrics = createBusMetrics(options.registry, logger, states);
   let isStopped = false;

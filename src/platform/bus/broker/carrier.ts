@@ -120,7 +120,7 @@ export class BrokerCarrier implements Carrier {
 
   async states(groups: readonly string[]): Promise<ConsumerState[]> {
     const cursors = await readCursors(this.options.ownPool, groups);
-    return this.lag.of(cursors.filter(({ group, topic }) => !this.options.isFollowed(group, topic)));
+    return this.lag.of(cursors.filter(({ group, topic }) => this.options.isCarried(group, topic)));
   }
 
   rewind(group: string, from: ReplayStart): Promise<number> {

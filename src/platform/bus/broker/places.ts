@@ -24,8 +24,8 @@ export interface RewindOptions {
   readonly pool: Pool;
   readonly broker: Broker;
   readonly topics: Topics;
-  /** The group follows a log of this database, not what the broker has of it. */
-  readonly isFollowed: (group: string, topic: string) => boolean;
+  /** The group follows what the broker has of the topic. */
+  readonly isCarried: (group: string, topic: string) => boolean;
 }
 
 /** All at once: a partition that was opened later would not know where the others began. */
@@ -50,8 +50,8 @@ export async function rewindCursors(
   group: string,
   from: ReplayStart,
 ): Promise<number> {
-  const { pool, isFollowed } = options;
-  const isWanted = (topic: string) => !isFollowed(group, topic) && (from.topic ?? topic) === topic;
+  const { pool, isCarried } = options;
+  const isWanted = (topic: string) => isCarried(group, topic) && (from.topic ?? topic) === topic;
   const starts = from.time === undefined ? new Map() : await startsAt(from.time, options, group, isWanted);
   return transact(pool, async (tx) => {
     const cursors = await tx.read<Cursor>(lockAll(group));
