@@ -32,9 +32,10 @@ interface Place {
 type Deliver = (messages: readonly ReceivedMessage[]) => Promise<number>;
 
 /**
- * Reads one stream for one group: alone until it has come to the stream's head, and there with the others. A *turn* lasts
- * until somebody seeks; its last delivery may then still be under way, and nobody waits for it. Whatever is lost within a turn (the connection, or the channel, which the broker takes away
- * when a delivery takes longer than its consumer_timeout) is found again: the delivery ends, and `begin` is asked anew.
+ * Reads one stream for one group: alone until it has come to the stream's head, and there with the others. A *turn*
+ * lasts until somebody seeks; its last delivery may then still be under way, and nobody waits for it. Whatever is lost
+ * within a turn (the connection, or the channel, which the broker takes away when a delivery takes longer than its
+ * consumer_timeout) is found again: the delivery ends, and `begin` is asked anew.
  */
 export class StreamReader {
   private readonly options: StreamReaderOptions;
