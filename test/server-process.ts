@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { createEngine } from "../src/engine.ts";
 import { createPool } from "../src/platform/postgres/pool.ts";
-import { onSnapshot } from "../src/platform/postgres/snapshot.ts";
 import type { Finding } from "../src/platform/service.ts";
+import { verifyServices } from "../src/platform/verify.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -94,11 +94,8 @@ export async function violations(databaseUrl: string): Promise<Finding[]> {
   const { services, disconnect } = createEngine({ databaseUrl });
   const pool = createPool(databaseUrl, { max: 1, name: "verify" });
   try {
-    return await onSnapshot(pool, async (database) => {
-      const findings: Finding[] = [];
-      for (const service of services) findings.push(...(await service.verify(database, () => {})));
-      return findings.filter(({ violations }) => violations.length > 0);
-    });
+    const findings = await verifyServices([{ pool, services }], () => {});
+    return findings.filter(({ violations }) => violations.length > 0);
   } finally {
     await Promise.all([pool.end(), disconnect()]);
   }

@@ -99,6 +99,8 @@ describe("holdfast", () => {
   it("says what to do when there are no tables yet", async () => {
     const { code, stderr } = await holdfast("export", "stock");
     expect([code, stderr]).toEqual([1, expect.stringContaining("Run `holdfast migrate`")]);
+    const verify = await holdfast("verify");
+    expect([verify.code, verify.stderr]).toEqual([1, expect.stringContaining("Run `holdfast migrate`")]);
   });
 
   it("migrates once", async () => {

@@ -29,6 +29,8 @@ export interface Finding {
   readonly check: string;
   /** What was looked at, such as "12,000 stock records". */
   readonly looked_at: string;
+  /** What it takes to look was not there. */
+  readonly isSkipped?: boolean;
   /** Empty when the promise holds. */
   readonly violations: readonly string[];
 }
@@ -51,8 +53,12 @@ export interface Service {
   /** Answers what was accepted, then ends. */
   stop(): Promise<void>;
   registerRoutes(app: HttpServer): void;
-  /** Checks the promises on a consistent view of the database. */
-  verify(database: Reader, onProgress: (message: string) => void): Promise<Finding[]>;
+  /** Checks the promises on a consistent view of its database; `elsewhere` are views of the other services' databases. */
+  verify(
+    database: Reader,
+    onProgress: (message: string) => void,
+    elsewhere?: readonly Reader[],
+  ): Promise<Finding[]>;
 }
 
 /** Where the migrations of a module live, given its `import.meta.url`. */

@@ -4,11 +4,11 @@ import { transact } from "../platform/batch/transaction.ts";
 import type { BusEvent } from "../platform/bus/port.ts";
 import { migrate } from "../platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
-import { onSnapshot } from "../platform/postgres/snapshot.ts";
 import { type Finding, logMigrations } from "../platform/service.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
 import { createRegistry, type Registry } from "../platform/telemetry/metrics.ts";
 import { untraced } from "../platform/telemetry/tracer.ts";
+import { verifyServices } from "../platform/verify.ts";
 import type { CreateOrderInput, Order, OrderSettings } from "../services/orders/contract.ts";
 import { type OrdersService, orderMigrations, ordersService } from "../services/orders/index.ts";
 import { useTestDatabase } from "./database.ts";
@@ -216,6 +216,6 @@ export class OrderDesk {
   }
 
   verify(): Promise<Finding[]> {
-    return onSnapshot(this.pool, (database) => this.service.verify(database, () => {}));
+    return verifyServices([{ pool: this.pool, services: [this.service] }], () => {});
   }
 }

@@ -3,10 +3,10 @@ import { transact } from "../platform/batch/transaction.ts";
 import type { BusEvent } from "../platform/bus/port.ts";
 import { migrate } from "../platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../platform/postgres/pool.ts";
-import { onSnapshot } from "../platform/postgres/snapshot.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
 import { createRegistry } from "../platform/telemetry/metrics.ts";
 import { untraced } from "../platform/telemetry/tracer.ts";
+import { verifyServices } from "../platform/verify.ts";
 import type { PaymentStatus, Simulation } from "../services/payments/contract.ts";
 import { calm } from "../services/payments/gateways/simulated/gateway.ts";
 import {
@@ -112,7 +112,7 @@ export class Till {
   }
 
   async violations(): Promise<string[]> {
-    const findings = await onSnapshot(this.pool, (database) => this.service.verify(database, () => {}));
+    const findings = await verifyServices([{ pool: this.pool, services: [this.service] }], () => {});
     return findings.flatMap(({ violations }) => violations);
   }
 }

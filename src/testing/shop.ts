@@ -4,8 +4,8 @@ import { transact } from "../platform/batch/transaction.ts";
 import type { BusEvent, Subscription } from "../platform/bus/port.ts";
 import { busEventsOf } from "../platform/bus/postgres/log-row.ts";
 import type { Pool } from "../platform/postgres/pool.ts";
-import { onSnapshot } from "../platform/postgres/snapshot.ts";
 import { serviceNames } from "../platform/settings.ts";
+import { verifyServices } from "../platform/verify.ts";
 import type { Line } from "../services/inventory/contract.ts";
 import { House, type HouseOptions } from "./house.ts";
 import type { TestServer } from "./http-server.ts";
@@ -353,18 +353,11 @@ export class Shop {
     return Object.fromEntries(await Promise.all(contents));
   }
 
-  /** What the services find broken, those of a database all at the same moment. */
+  /** What the services find broken, in all their databases together. */
   async violations(): Promise<string[]> {
-    const found: string[] = [];
-    for (const { engine, pool } of this.house.all) {
-      await onSnapshot(pool, async (database) => {
-        for (const service of engine.services) {
-          const findings = await service.verify(database, () => {});
-          found.push(...findings.flatMap(({ violations }) => violations));
-        }
-      });
-    }
-    return found;
+    const parts = this.house.all.map(({ pool, engine }) => ({ pool, services: engine.services }));
+    const findings = await verifyServices(parts, () => {});
+    return findings.flatMap(({ violations }) => violations);
   }
 
   // ---- what is there -----------------------------------------------------------------------------------------------
@@ -378,10 +371,13 @@ export class Shop {
   async stocked(quantity: number, sku = this.fresh("sku")): Promise<string> {
     await this.priced(sku, 250);
     if (quantity > 0) {
-      const count = this.engineOf("inventory").count({ store_id: "main", sku }, quantity, {
-        reason: "found",
-      });
-      expect(await count).toMatchObject({ accepted: true });
+      // The inventory hears of the SKU a moment later, and of a broker that may take longer than a product is waited for.
+      await vi.waitFor(async () => {
+        const count = this.engineOf("inventory").count({ store_id: "main", sku }, quantity, {
+          reason: "found",
+        });
+        expect(await count).toMatchObject({ accepted: true });
+      }, patient);
     }
     return sku;
   }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { verifyDatabase } from "../../src/cli/verify.ts";
+import { verifyDatabases } from "../../src/cli/verify.ts";
+import type { Finding } from "../../src/platform/service.ts";
 import { serviceNames } from "../../src/platform/settings.ts";
 import { sharedBroker } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
@@ -38,9 +39,11 @@ for (const [name, describeBroker] of brokers) {
       });
     });
 
-    describe("of two databases", () => {
-      const others = serviceNames.filter((service) => service !== "storefront");
-      const shop = useShop(() => ({ ...brokerSettings(name, address), parts: [["storefront"], others] }));
+    describe("of several databases", () => {
+      const others = serviceNames.filter((service) => !["storefront", "payments"].includes(service));
+      const parts = [["storefront"], ["payments"], others] as const;
+      const shop = useShop(() => ({ ...brokerSettings(name, address), parts }));
+      const urls = () => parts.map(([service]) => shop.databaseUrlOf(service));
 
       it("are not told to be behind in a log that others of their database bring to the broker", async () => {
         const relayed = "insert into relay.cursors (topic, partition, position) values ('orders', 0, 0)";
@@ -52,21 +55,55 @@ for (const [name, describeBroker] of brokers) {
       it("can be verified, each database by itself", async () => {
         await completed(shop);
         await nobodyIsBehind(shop);
-        for (const service of ["storefront", "orders"]) {
-          // The first one is about the server, which the tests run without fsync.
-          const [, ...findings] = await verifyDatabase(shop.databaseUrlOf(service));
+        for (const [index, url] of urls().entries()) {
+          const findings = await verified([url]);
           expect(findings).not.toEqual([]);
           expect(findings.flatMap(({ violations }) => violations)).toEqual([]);
+          const nothing = findings.filter(({ isSkipped }) => isSkipped);
+          expect(nothing).toHaveLength(parts[index] === others ? 2 : 0);
+          for (const { looked_at } of nothing) expect(looked_at).toMatch(/^nothing: .*--also.*: payments$/);
         }
+      });
+
+      it("can be verified all together, which follows each order from database to database", async () => {
+        const [id] = await completed(shop);
+        await nobodyIsBehind(shop);
+        const orders = (await shop.poolOf("orders").query("select from orders.orders")).rowCount;
+        const findings = await verified(urls());
+        expect(findings.filter(({ isSkipped }) => isSkipped)).toEqual([]);
+        expect(findings.flatMap(({ violations }) => violations)).toEqual([]);
+        expect(findings.filter(({ looked_at }) => looked_at.startsWith(`${orders} orders in`))).toHaveLength(
+          2,
+        );
+
+        const again = `insert into payments.log (position, at, events)
+          select nextval('payments.log_position'), clock_timestamp(), json_build_array(event)::text
+          from payments.log, json_array_elements(events::json) as event
+          where event ->> 'type' = 'PaymentSucceeded' and event ->> 'subject' = $1`;
+        await shop.poolOf("payments").query(again, [id]);
+        expect((await verified(urls())).flatMap(({ violations }) => violations)).toContain(
+          `${id} was paid 2 times`,
+        );
+      });
+
+      it("cannot be verified with databases that do not belong together", async () => {
+        const [one, other] = urls() as [string, string];
+        await expect(verifyDatabases([one, other, one])).rejects.toThrow("have tables of storefront");
       });
     });
   });
 }
 
-async function completed(shop: Shop): Promise<void> {
+/** Without what is about the servers, which the tests run without fsync. */
+async function verified(urls: readonly string[]): Promise<Finding[]> {
+  return (await verifyDatabases(urls)).slice(urls.length);
+}
+
+async function completed(shop: Shop): Promise<string[]> {
   const sku = await shop.stocked(100);
   const ids = await Promise.all(Array.from({ length: 10 }, () => shop.ordered({ lines: [line(sku, 1)] })));
   for (const id of ids) await shop.becomes(id, "completed");
+  return ids;
 }
 
 async function nobodyIsBehind(shop: Shop): Promise<void> {

@@ -6,7 +6,7 @@ import { loadConfig } from "../../platform/config.ts";
 import type { Finding } from "../../platform/service.ts";
 import { createLogger } from "../../platform/telemetry/logger.ts";
 import { note } from "../output.ts";
-import { verifyDatabase } from "../verify.ts";
+import { verifyDatabases } from "../verify.ts";
 
 export interface DemoServer {
   readonly url: string;
@@ -35,7 +35,7 @@ export async function withDemoServer<Result>(
     };
     process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
     try {
-      return await work({ url, verify: () => verifyDatabase(databaseUrl) });
+      return await work({ url, verify: () => verifyDatabases([databaseUrl]) });
     } finally {
       process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
       await stop();

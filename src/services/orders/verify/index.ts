@@ -12,11 +12,12 @@ import { ordersAreSettled } from "./settled.ts";
 export async function verifyOrders(
   database: Reader,
   onProgress: (message: string) => void,
+  elsewhere: readonly Reader[] = [],
 ): Promise<Finding[]> {
   const [{ now }] = (await database.read<{ now: Date }>(clock)) as [{ now: Date }];
   return [
     await openOrdersAreInTime(database),
-    ...(await ordersAreSettled(database, now, onProgress)),
+    ...(await ordersAreSettled(database, elsewhere, now, onProgress)),
     await storiesExplainOrders(database, onProgress),
   ];
 }

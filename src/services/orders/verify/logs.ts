@@ -10,17 +10,35 @@ export interface LoggedBatch {
 
 const batchesAtOnce = 50;
 
-/** Of several logs every batch that this view of the database holds, by time; within each log in its own order. */
-export async function* readLogs(database: Reader, schemas: readonly string[]): AsyncGenerator<LoggedBatch> {
-  const logs = schemas.map((schema) => ({ schema, batches: [] as LoggedBatch[], read: 0, more: true }));
+/** The logs that there are of these services, each with a view of the database that it is kept in. */
+export type Logs = ReadonlyMap<string, Reader>;
+
+export async function findLogs(databases: readonly Reader[], schemas: readonly string[]): Promise<Logs> {
+  const logs = new Map<string, Reader>();
+  for (const database of databases) {
+    const found = await database.read<{ schema: string }>(present, [schemas]);
+    for (const { schema } of found) logs.set(schema, database);
+  }
+  return logs;
+}
+
+/** Every batch of all logs, by time; within each log in its own order. */
+export async function* readLogs(logs: Logs): AsyncGenerator<LoggedBatch> {
+  const reads = [...logs].map(([schema, database]) => ({
+    schema,
+    database,
+    batches: [] as LoggedBatch[],
+    read: 0,
+    more: true,
+  }));
   for (;;) {
-    for (const log of logs) {
+    for (const log of reads) {
       if (log.batches.length > 0 || !log.more) continue;
-      log.batches = await readPage(database, log.schema, log.read);
+      log.batches = await readPage(log.database, log.schema, log.read);
       log.more = log.batches.length === batchesAtOnce;
       log.read = log.batches.at(-1)?.position ?? log.read;
     }
-    const [next] = logs
+    const [next] = reads
       .filter(({ batches }) => batches.length > 0)
       .sort((a, b) => a.batches[0]!.at.getTime() - b.batches[0]!.at.getTime());
     if (next === undefined) return;
@@ -29,9 +47,9 @@ export async function* readLogs(database: Reader, schemas: readonly string[]): A
 }
 
 /** Up to when retention has dropped something of any of these logs. */
-export async function droppedBefore(database: Reader, schemas: readonly string[]): Promise<Date> {
+export async function droppedBefore(logs: Logs): Promise<Date> {
   let latest = new Date(0);
-  for (const schema of schemas) {
+  for (const [schema, database] of logs) {
     const horizon: Statement = {
       name: `orders_verify_${schema}_horizon`,
       text: `select at from ${schema}.log_base order by position desc limit 1`,
@@ -40,12 +58,6 @@ export async function droppedBefore(database: Reader, schemas: readonly string[]
     if (last !== undefined && last.at > latest) latest = last.at;
   }
   return latest;
-}
-
-/** The services whose logs are not in this database. */
-export async function missingLogs(database: Reader, schemas: readonly string[]): Promise<string[]> {
-  const rows = await database.read<{ schema: string }>(missing, [schemas]);
-  return rows.map(({ schema }) => schema);
 }
 
 async function readPage(database: Reader, schema: string, after: number): Promise<LoggedBatch[]> {
@@ -60,7 +72,7 @@ async function readPage(database: Reader, schema: string, after: number): Promis
   return rows.map((row) => ({ ...row, schema, events: JSON.parse(row.events) }));
 }
 
-const missing: Statement = {
-  name: "orders_verify_missing_logs",
-  text: "select schema from unnest($1::text[]) as schema where to_regclass(schema || '.log') is null",
+const present: Statement = {
+  name: "orders_verify_present_logs",
+  text: "select schema from unnest($1::text[]) as schema where to_regclass(schema || '.log') is not null",
 };
