@@ -108,14 +108,14 @@ async function commitsAreDurable(pool: Pool): Promise<Finding> {
 
 /** Answers whether everything holds. */
 export function reportFindings(findings: readonly Finding[]): boolean {
-  for (const { check, looked_at, violations, isSkipped = false } of findings) {
-    const mark = isSkipped ? "–" : violations.length === 0 ? "✓" : "✗";
+  for (const { check, looked_at, violations, skipped = false } of findings) {
+    const mark = skipped ? "–" : violations.length === 0 ? "✓" : "✗";
     print(`${mark} ${check}\n    ${looked_at}`);
     for (const violation of violations) print(`    ! ${violation}`);
   }
   const all = `of ${findings.length} checks`;
   const broken = findings.filter(({ violations }) => violations.length > 0).length;
-  const skipped = findings.filter(({ isSkipped }) => isSkipped).length;
+  const skipped = findings.filter(({ skipped }) => skipped).length;
   if (broken > 0) print(`\n${broken} ${all} found violations.`);
   else if (skipped > 0) print(`\nWhatever was looked at holds; ${skipped} ${all} had nothing to look at.`);
   else print("\nEverything holds.");

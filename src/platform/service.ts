@@ -30,7 +30,7 @@ export interface Finding {
   /** What was looked at, such as "12,000 stock records". */
   readonly looked_at: string;
   /** What it takes to look was not there. */
-  readonly isSkipped?: boolean;
+  readonly skipped?: boolean;
   /** Empty when the promise holds. */
   readonly violations: readonly string[];
 }

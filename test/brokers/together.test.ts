@@ -59,7 +59,7 @@ for (const [name, describeBroker] of brokers) {
           const findings = await verified([url]);
           expect(findings).not.toEqual([]);
           expect(findings.flatMap(({ violations }) => violations)).toEqual([]);
-          const nothing = findings.filter(({ isSkipped }) => isSkipped);
+          const nothing = findings.filter(({ skipped }) => skipped);
           expect(nothing).toHaveLength(parts[index] === others ? 2 : 0);
           for (const { looked_at } of nothing) expect(looked_at).toMatch(/^nothing: .*--also.*: payments$/);
         }
@@ -70,7 +70,7 @@ for (const [name, describeBroker] of brokers) {
         await nobodyIsBehind(shop);
         const orders = (await shop.poolOf("orders").query("select from orders.orders")).rowCount;
         const findings = await verified(urls());
-        expect(findings.filter(({ isSkipped }) => isSkipped)).toEqual([]);
+        expect(findings.filter(({ skipped }) => skipped)).toEqual([]);
         expect(findings.flatMap(({ violations }) => violations)).toEqual([]);
         expect(findings.filter(({ looked_at }) => looked_at.startsWith(`${orders} orders in`))).toHaveLength(
           2,

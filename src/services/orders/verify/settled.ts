@@ -32,8 +32,8 @@ export async function ordersAreSettled(
     }
   }
   const { overdue, underWay } = ledger.close(now);
-  const isSkipped = missing.length > 0;
-  const looked_at = isSkipped
+  const skipped = missing.length > 0;
+  const looked_at = skipped
     ? `nothing: give with --also where these services have their tables: ${missing.join(", ")}`
     : `${number(ledger.created)} orders in ${number(ledger.events)} events, of which ${number(underWay)} are open or being settled`;
   return [
@@ -41,13 +41,13 @@ export async function ordersAreSettled(
       check:
         "promise 3: completed means one charge, one shipment, one reduction; any other end, nothing held or kept",
       looked_at,
-      isSkipped,
+      skipped,
       violations: [...ledger.broken, ...overdue].slice(0, violationsShown),
     },
     {
       check: "promise 5: nothing that was delivered twice had its effect twice",
       looked_at,
-      isSkipped,
+      skipped,
       violations: ledger.doubled.slice(0, violationsShown),
     },
   ];
