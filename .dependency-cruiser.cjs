@@ -28,7 +28,10 @@ module.exports = {
       comment: "A service may change everything but its contract without asking the others.",
       severity: "error",
       from: { path: "^src/services/([^/]+)/", pathNot: testCode },
-      to: { path: "^src/services/", pathNot: ["^src/services/$1/", "^src/services/[^/]+/contract\\.ts$"] },
+      to: {
+        path: "^src/services/",
+        pathNot: ["^src/services/$1/", "^src/services/[^/]+/contract(?:/index)?\\.ts$"],
+      },
     },
     {
       name: "services-know-no-engine",
@@ -41,9 +44,9 @@ module.exports = {
       name: "contracts-are-vocabulary",
       comment: "Whoever imports a contract must not get an implementation with it.",
       severity: "error",
-      from: { path: "^src/services/[^/]+/contract\\.ts$" },
+      from: { path: `^src/services/[^/]+/contract${end}` },
       to: {
-        pathNot: ["^src/kernel/", "^src/services/[^/]+/contract\\.ts$", "node_modules/typebox/"],
+        pathNot: ["^src/kernel/", `^src/services/[^/]+/contract${end}`, "node_modules/typebox/"],
         dependencyTypesNot: ["type-only"],
       },
     },

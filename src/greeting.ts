@@ -1,6 +1,6 @@
 import { isIPv6 } from "node:net";
 import { orderedSku } from "./demo.ts";
-import type { StockKey, StockRecord } from "./services/inventory/contract.ts";
+import type { StockKey, StockRecord } from "./services/inventory/contract/index.ts";
 
 export interface Greeting {
   readonly url: string;

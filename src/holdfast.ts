@@ -26,7 +26,7 @@ import {
   StockAddress,
   type StockKey,
   type StockRecord,
-} from "./services/inventory/contract.ts";
+} from "./services/inventory/contract/index.ts";
 import {
   CreateOrderBody,
   type CreateOrderInput,

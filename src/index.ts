@@ -12,7 +12,7 @@ export type {
   ReservationStatus,
   StockKey,
   StockRecord,
-} from "./services/inventory/contract.ts";
+} from "./services/inventory/contract/index.ts";
 export type {
   CreateOrderInput,
   Order,

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import type { Line, ReservedLine } from "../src/services/inventory/contract.ts";
+import type { Line, ReservedLine } from "../src/services/inventory/contract/index.ts";
 import { useTestDatabase } from "../src/testing/database.ts";
 import { type Random, seededRandom } from "../src/testing/random.ts";
 import { type Answer, ServerProcess, violations } from "./server-process.ts";

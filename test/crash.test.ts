@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { findRunningPostgres } from "../src/platform/postgres/embedded/index.ts";
 import { findPostmaster, stopPostmaster } from "../src/platform/postgres/embedded/postmaster.ts";
-import type { Line, ReservedLine } from "../src/services/inventory/contract.ts";
+import type { Line, ReservedLine } from "../src/services/inventory/contract/index.ts";
 import { query } from "../src/testing/embedded-postgres.ts";
 import { type Random, seededRandom } from "../src/testing/random.ts";
 import { type Answer, ServerProcess, violations } from "./server-process.ts";

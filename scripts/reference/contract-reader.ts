@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
@@ -175,7 +176,8 @@ function commentBefore(type: ts.Symbol): string {
 }
 
 export function contractOf(service: string): string {
-  return `src/services/${service}/contract.ts`;
+  const file = `src/services/${service}/contract.ts`;
+  return existsSync(pathOf(file)) ? file : file.replace(/\.ts$/, "/index.ts");
 }
 
 function pathOf(file: string): string {

@@ -9,7 +9,7 @@ const silent = Object.entries(services).flatMap(([service, { events }]) =>
 
 export function eventsPage({ events, parts }: Publication): string {
   const shapes = Object.entries(parts).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `${heading("Events", "the event types in src/services/*/contract.ts")}
+  return `${heading("Events", "the event types in src/services/*/contract")}
 What each service writes to its own log (\`catalog.log\`, \`inventory.log\`, …), one row for each batch. An event is
 \`{type, subject, data, traceparent?, cause?}\`: \`subject\` names what it happened to, \`cause\` is the id of the event
 that led to it, and the fields below are those of \`data\`. \`GET /v1/events\` serves them all as CloudEvents. Lines of the

@@ -1,6 +1,6 @@
 import { maxQuantity } from "../../src/kernel/limits.ts";
 import { ProductSku } from "../../src/services/catalog/contract.ts";
-import { Sku, StoreId } from "../../src/services/inventory/contract.ts";
+import { Sku, StoreId } from "../../src/services/inventory/contract/index.ts";
 import type { JsonSchema } from "./json-schema.ts";
 
 const { price_minor, currency } = ProductSku.properties as Readonly<Record<string, JsonSchema>>;

@@ -1,4 +1,5 @@
 import { incompatibilities } from "./compatibility.ts";
+import { contractOf } from "./contract-reader.ts";
 import type { EventSchema } from "./json-schema.ts";
 import { type PublishedEvent, versionOf } from "./schemas.ts";
 import { topics } from "./topics.ts";
@@ -36,6 +37,6 @@ function changed(
   return `${type} would not be what ${who} knows (docs/reference/${file}):
 ${found.map((what) => `  - ${what}`).join("\n")}
   Leave this version as it was, and declare the change as a type of its own beside it: "${name}.v${next}", in the same
-  union of src/services/${topic.service}/contract.ts (see docs/adr/0022-event-versions.md). If no release has had this
+  union of ${contractOf(topic.service)} (see docs/adr/0022-event-versions.md). If no release has had this
   version yet, delete the file and run \`npm run docs\` again.`;
 }

@@ -3,7 +3,7 @@ import type { ServiceName } from "../../src/platform/settings.ts";
 import * as carts from "../../src/services/carts/contract.ts";
 import * as catalog from "../../src/services/catalog/contract.ts";
 import * as fulfillment from "../../src/services/fulfillment/contract.ts";
-import * as inventory from "../../src/services/inventory/contract.ts";
+import * as inventory from "../../src/services/inventory/contract/index.ts";
 import * as orders from "../../src/services/orders/contract.ts";
 import * as payments from "../../src/services/payments/contract.ts";
 import * as storefront from "../../src/services/storefront/contract.ts";

@@ -1,5 +1,5 @@
 import type { ServiceName } from "../../src/platform/settings.ts";
-import { StockMovement } from "../../src/services/inventory/contract.ts";
+import { StockMovement } from "../../src/services/inventory/contract/index.ts";
 import type { Direction } from "./compatibility.ts";
 import { type ContractReader, contractOf, type ReadEvent } from "./contract-reader.ts";
 import type { JsonSchema } from "./json-schema.ts";

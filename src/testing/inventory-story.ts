@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { maxQuantity } from "../kernel/limits.ts";
-import type { InventoryCommand } from "../services/inventory/contract.ts";
+import type { InventoryCommand } from "../services/inventory/contract/index.ts";
 import { adjust, expire, inStore, sync } from "./inventory.ts";
 
 const skus = ["MUG", "PEN", "HAT", "CAP"];

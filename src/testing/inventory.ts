@@ -24,7 +24,7 @@ import type {
   ShortLine,
   StockRecord,
   SyncProduct,
-} from "../services/inventory/contract.ts";
+} from "../services/inventory/contract/index.ts";
 import { settle } from "../services/inventory/handle.ts";
 import { isOverdue } from "../services/inventory/reservation.ts";
 import { keyOf } from "../services/inventory/stock.ts";

@@ -6,7 +6,7 @@ import { busEventsOf } from "../platform/bus/postgres/log-row.ts";
 import type { Pool } from "../platform/postgres/pool.ts";
 import { serviceNames } from "../platform/settings.ts";
 import { verifyServices } from "../platform/verify.ts";
-import type { Line } from "../services/inventory/contract.ts";
+import type { Line } from "../services/inventory/contract/index.ts";
 import { House, type HouseOptions } from "./house.ts";
 import type { TestServer } from "./http-server.ts";
 

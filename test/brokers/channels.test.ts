@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { serviceNames } from "../../src/platform/settings.ts";
-import type { InventorySync, StockRecord } from "../../src/services/inventory/contract.ts";
+import type { InventorySync, StockRecord } from "../../src/services/inventory/contract/index.ts";
 import { asyncApiValidator } from "../../src/testing/async-api.ts";
 import type { BrokerName } from "../../src/testing/broker-process.ts";
 import { sharedBroker } from "../../src/testing/brokers.ts";

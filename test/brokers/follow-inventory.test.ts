@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, it, vi } from "vitest";
-import type { StockRecord } from "../../src/services/inventory/contract.ts";
+import type { StockRecord } from "../../src/services/inventory/contract/index.ts";
 import { describeKafka, useKafka } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
 import { line, useShop } from "../../src/testing/shop.ts";

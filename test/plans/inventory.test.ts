@@ -4,7 +4,7 @@ import type { Reader } from "../../src/platform/postgres/statement.ts";
 import { createLogger } from "../../src/platform/telemetry/logger.ts";
 import { createRegistry } from "../../src/platform/telemetry/metrics.ts";
 import type { InventorySettings } from "../../src/services/inventory/book.ts";
-import type { InventoryCommand } from "../../src/services/inventory/contract.ts";
+import type { InventoryCommand } from "../../src/services/inventory/contract/index.ts";
 import { inventoryHandler } from "../../src/services/inventory/handle.ts";
 import { inventoryMetrics } from "../../src/services/inventory/metrics.ts";
 import * as queries from "../../src/services/inventory/queries.ts";

@@ -1,6 +1,6 @@
 import { checker, InvalidInput } from "../../input.ts";
 import { maxQuantity } from "../../kernel/limits.ts";
-import { StockAddress, type StockKey } from "../../services/inventory/contract.ts";
+import { StockAddress, type StockKey } from "../../services/inventory/contract/index.ts";
 import { type Entry, type ImportKind, type NamedRow, nameColumns } from "./kind.ts";
 import { SeenLines } from "./seen.ts";
 

@@ -1,5 +1,5 @@
 import type { BusEvent } from "../../platform/bus/port.ts";
-import type { InventoryEvent } from "../inventory/contract.ts";
+import type { InventoryEvent } from "../inventory/contract/index.ts";
 import type { OrderEvent } from "../orders/contract.ts";
 import type { CartCommand } from "./contract.ts";
 

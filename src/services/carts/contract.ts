@@ -1,10 +1,10 @@
 import { type Static, Type } from "typebox";
 import { maxQuantity } from "../../kernel/limits.ts";
 import type { ProblemTable } from "../../platform/http/problem.ts";
-import { ClientId, type InventoryRefusal, type Line, StockAddress } from "../inventory/contract.ts";
+import { ClientId, type InventoryRefusal, type Line, StockAddress } from "../inventory/contract/index.ts";
 import type { OrderLine, OrderStatus } from "../orders/contract.ts";
 
-export type { Line } from "../inventory/contract.ts";
+export type { Line } from "../inventory/contract/index.ts";
 
 /** Why the stock does not hold what was asked for. */
 export type StockRefusal = InventoryRefusal;

@@ -1,8 +1,8 @@
 import { type Static, Type } from "typebox";
 import type { ProblemTable } from "../../platform/http/problem.ts";
-import { ClientId, type Line, Lines } from "../inventory/contract.ts";
+import { ClientId, type Line, Lines } from "../inventory/contract/index.ts";
 
-export type { Line } from "../inventory/contract.ts";
+export type { Line } from "../inventory/contract/index.ts";
 
 // ---- what is kept --------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import { pageOf, pageQuery } from "../../platform/http/page.ts";
 import { ProblemError, sendProblem } from "../../platform/http/problem.ts";
 import type { HttpServer } from "../../platform/http/server.ts";
-import { ClientId } from "../inventory/contract.ts";
+import { ClientId } from "../inventory/contract/index.ts";
 import {
   FailBody,
   type FulfillmentReply,

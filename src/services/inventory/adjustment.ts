@@ -10,7 +10,7 @@ import type {
   MoveStock,
   Reservation,
   SyncProduct,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import { short, tooMuch, unknownSku } from "./refusal.ts";
 import { makeRoom } from "./shortfall.ts";
 import { balanceOf, keyOf, mergeLines } from "./stock.ts";

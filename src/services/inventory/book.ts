@@ -9,7 +9,7 @@ import type {
   StatedLine,
   StockKey,
   StockRecord,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import { evolveReservation, heldOf, isOpen } from "./reservation.ts";
 import { effectOf, isSound, moved, openedRecord, StockMap, stated } from "./stock.ts";
 

@@ -1,7 +1,7 @@
 import { type Decision, unreachable } from "../../kernel/decision.ts";
 import { adjust, count, move, syncProduct } from "./adjustment.ts";
 import type { StockBook } from "./book.ts";
-import type { InventoryCommand, InventoryEvent, InventoryRefusal } from "./contract.ts";
+import type { InventoryCommand, InventoryEvent, InventoryRefusal } from "./contract/index.ts";
 import { commit, confirm, expire, extend, release, secure } from "./hold.ts";
 import { reserve } from "./reserve.ts";
 

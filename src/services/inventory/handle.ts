@@ -1,7 +1,7 @@
 import { refuse } from "../../kernel/decision.ts";
 import { type BatchHandler, TryAgain } from "../../platform/batch/road.ts";
 import { type InventorySettings, type StockBook, UnknownHolders } from "./book.ts";
-import type { InventoryCommand, InventoryReply, Line, StockKey, Subjects } from "./contract.ts";
+import type { InventoryCommand, InventoryReply, Line, StockKey, Subjects } from "./contract/index.ts";
 import { decide } from "./decide.ts";
 import { lowStockAfter } from "./low-stock.ts";
 import type { InventoryMetrics } from "./metrics.ts";

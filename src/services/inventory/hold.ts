@@ -11,7 +11,7 @@ import type {
   ReleaseReservation,
   Reservation,
   SecureReservation,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import { cannotHold, closed, keyReused, notFound, short, taken } from "./refusal.ts";
 import {
   after,

@@ -24,7 +24,7 @@ import {
 } from "../../testing/inventory.ts";
 import { runs } from "../../testing/inventory-story.ts";
 import { seededRandom } from "../../testing/random.ts";
-import type { InventoryCommand } from "./contract.ts";
+import type { InventoryCommand } from "./contract/index.ts";
 import { type InventoryService, inventoryMigrations, inventoryService } from "./index.ts";
 import { schema } from "./store/schema.ts";
 

@@ -16,7 +16,7 @@ import type {
   Reservation,
   StockKey,
   StockRecord,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import { type InventoryHandler, inventoryHandler } from "./handle.ts";
 import { inventoryMetrics } from "./metrics.ts";
 import * as queries from "./queries.ts";

@@ -1,4 +1,4 @@
-import type { InventoryEvent, RecordedEvent, StatedLine } from "./contract.ts";
+import type { InventoryEvent, RecordedEvent, StatedLine } from "./contract/index.ts";
 import { availableBefore, effectOf, StockMap } from "./stock.ts";
 
 /**

@@ -3,7 +3,7 @@ import { codeOf, lockTimeout } from "../../platform/postgres/errors.ts";
 import type { Logger } from "../../platform/telemetry/logger.ts";
 import { askedGauges, type Registry } from "../../platform/telemetry/metrics.ts";
 import { InvariantViolation } from "./book.ts";
-import type { InventoryCommand, InventoryReply } from "./contract.ts";
+import type { InventoryCommand, InventoryReply } from "./contract/index.ts";
 
 export interface StockTotals {
   quantity_on_hand: number;

@@ -21,7 +21,7 @@ import type {
   ReserveStock,
   SecureReservation,
   StockRecord,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import { settle } from "./handle.ts";
 import { inventoryMigrations } from "./index.ts";
 import { createInventory, type Inventory } from "./inventory.ts";

@@ -28,7 +28,7 @@ import {
   shortfall,
   stock,
 } from "../../testing/inventory.ts";
-import type { InventoryCommand, InventoryEvent } from "./contract.ts";
+import type { InventoryCommand, InventoryEvent } from "./contract/index.ts";
 
 const mugs = stock("MUG", 10);
 const o1 = { order_id: "o1" };

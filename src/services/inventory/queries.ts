@@ -9,7 +9,7 @@ import type {
   StatedLine,
   StockKey,
   StockRecord,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import type { StockTotals } from "./metrics.ts";
 import { keyOf } from "./stock.ts";
 import { parseReservation } from "./store/load.ts";

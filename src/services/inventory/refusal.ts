@@ -1,6 +1,12 @@
 import { maxQuantity } from "../../kernel/limits.ts";
 import type { StockBook } from "./book.ts";
-import type { InventoryRefusal, InventoryRefusalCode, Line, Reservation, ShortLine } from "./contract.ts";
+import type {
+  InventoryRefusal,
+  InventoryRefusalCode,
+  Line,
+  Reservation,
+  ShortLine,
+} from "./contract/index.ts";
 import { isOverdue } from "./reservation.ts";
 
 /** Why these lines cannot be held in addition to what is held; in order of precedence. */

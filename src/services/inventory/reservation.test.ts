@@ -24,7 +24,7 @@ import {
   reserved,
   stock,
 } from "../../testing/inventory.ts";
-import type { InventoryCommand, InventoryEvent } from "./contract.ts";
+import type { InventoryCommand, InventoryEvent } from "./contract/index.ts";
 
 const mugs = stock("MUG", 10);
 const pens = stock("PEN", 4);

@@ -7,7 +7,7 @@ import type {
   Reservation,
   ReservedLine,
   StockKey,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import { keyOf } from "./stock.ts";
 
 // ---- the life of a hold --------------------------------------------------------------------------------------------

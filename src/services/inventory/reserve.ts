@@ -7,7 +7,7 @@ import type {
   Reservation,
   ReserveStock,
   ShortLine,
-} from "./contract.ts";
+} from "./contract/index.ts";
 import { cannotHold, closed, refusedBefore, short, taken, tooMuch } from "./refusal.ts";
 import { after, answerOf, identityOf, isOpen, isOverdue, keyOfOrder, releaseOf } from "./reservation.ts";
 import { keyOf, mergeLines } from "./stock.ts";

@@ -20,7 +20,7 @@ import {
   testSettings,
 } from "../../testing/inventory.ts";
 import { smallSizes, usePartitions } from "../../testing/small-partitions.ts";
-import type { InventoryCommand, StockRecord } from "./contract.ts";
+import type { InventoryCommand, StockRecord } from "./contract/index.ts";
 import { inventoryMigrations } from "./index.ts";
 import { createInventory, type Inventory } from "./inventory.ts";
 import { stockSnapshot } from "./store/snapshot.ts";

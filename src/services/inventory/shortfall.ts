@@ -1,5 +1,5 @@
 import type { Holder, StockBook } from "./book.ts";
-import type { InventoryEvent, Line, Reservation, ShortfallReservation } from "./contract.ts";
+import type { InventoryEvent, Line, Reservation, ShortfallReservation } from "./contract/index.ts";
 import { releaseOf } from "./reservation.ts";
 import { balanceOf } from "./stock.ts";
 

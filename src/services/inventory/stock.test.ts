@@ -21,7 +21,7 @@ import {
   stock,
 } from "../../testing/inventory.ts";
 import { InvariantViolation } from "./book.ts";
-import type { StockRecord } from "./contract.ts";
+import type { StockRecord } from "./contract/index.ts";
 import { isSound, mergeLines, openedRecord, StockMap } from "./stock.ts";
 
 describe("stock moves", () => {

@@ -1,5 +1,5 @@
 import { maxQuantity } from "../../kernel/limits.ts";
-import type { InventoryEvent, Line, StatedLine, StockKey, StockRecord } from "./contract.ts";
+import type { InventoryEvent, Line, StatedLine, StockKey, StockRecord } from "./contract/index.ts";
 
 export function keyOf({ store_id, sku }: StockKey): string {
   return `${sku}\u0000${store_id}`;

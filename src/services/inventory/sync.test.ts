@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { busEventsOf } from "../../platform/bus/postgres/log-row.ts";
 import { at, InventoryTables } from "../../testing/inventory.ts";
 import { batches, runs, story } from "../../testing/inventory-story.ts";
-import type { InventorySync, StockRecord } from "./contract.ts";
+import type { InventorySync, StockRecord } from "./contract/index.ts";
 import { settle } from "./handle.ts";
 import { syncMessagesOf } from "./sync.ts";
 

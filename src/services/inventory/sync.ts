@@ -1,4 +1,4 @@
-import type { InventorySync, RecordedEvent, StatedLine, StockRecord } from "./contract.ts";
+import type { InventorySync, RecordedEvent, StatedLine, StockRecord } from "./contract/index.ts";
 
 /** An event of the log, by its id on the bus; of what was kept of a log that was dropped, a `StockSnapshot`. */
 interface LoggedEvent {

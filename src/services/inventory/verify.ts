@@ -2,7 +2,7 @@ import { InfrastructureError } from "../../platform/errors.ts";
 import type { LogBatch } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
-import type { RecordedEvent, Reservation, StatedLine, StockRecord } from "./contract.ts";
+import type { RecordedEvent, Reservation, StatedLine, StockRecord } from "./contract/index.ts";
 import { evolveReservation, isOpen } from "./reservation.ts";
 import { effectOf, keyOf, moved, openedRecord, stated } from "./stock.ts";
 import { parseReservation } from "./store/load.ts";

@@ -1,6 +1,6 @@
 import { type Static, Type } from "typebox";
 import type { FieldError, ProblemTable } from "../../platform/http/problem.ts";
-import { ClientId, type Line, Lines, Reason } from "../inventory/contract.ts";
+import { ClientId, type Line, Lines, Reason } from "../inventory/contract/index.ts";
 
 // ---- what is kept --------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import { pageOf, pageQuery } from "../../platform/http/page.ts";
 import { Prefer, preferredWait } from "../../platform/http/prefer.ts";
 import { ProblemError, sendProblem } from "../../platform/http/problem.ts";
 import type { HttpServer } from "../../platform/http/server.ts";
-import { ClientId } from "../inventory/contract.ts";
+import { ClientId } from "../inventory/contract/index.ts";
 import {
   CancelOrderBody,
   CreateOrderBody,

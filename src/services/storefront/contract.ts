@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import type { ProblemTable } from "../../platform/http/problem.ts";
-import { Sku, type StockKey, StoreId } from "../inventory/contract.ts";
+import { Sku, type StockKey, StoreId } from "../inventory/contract/index.ts";
 
 export interface StorefrontSettings {
   /** Streams that may be open at once; one more is refused. */

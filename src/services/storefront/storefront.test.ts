@@ -9,7 +9,7 @@ import { createRegistry } from "../../platform/telemetry/metrics.ts";
 import { untraced } from "../../platform/telemetry/tracer.ts";
 import { useTestDatabase } from "../../testing/database.ts";
 import { seededRandom } from "../../testing/random.ts";
-import type { InventoryCommand, Line } from "../inventory/contract.ts";
+import type { InventoryCommand, Line } from "../inventory/contract/index.ts";
 import { inventoryMigrations, inventoryService } from "../inventory/index.ts";
 import { type StorefrontService, storefrontMigrations, storefrontService } from "./index.ts";
 

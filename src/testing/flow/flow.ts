@@ -2,7 +2,7 @@ import { transact } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import type { Pool } from "../../platform/postgres/pool.ts";
 import { readerOf } from "../../platform/postgres/statement.ts";
-import type { Line } from "../../services/inventory/contract.ts";
+import type { Line } from "../../services/inventory/contract/index.ts";
 import type { Simulation } from "../../services/payments/contract.ts";
 import { calm } from "../../services/payments/gateways/simulated/gateway.ts";
 import { pass, resetClock } from "./clock.ts";

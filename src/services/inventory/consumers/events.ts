@@ -5,7 +5,7 @@ import type { ProductEvent } from "../../catalog/contract.ts";
 import type { FulfillmentEvent } from "../../fulfillment/contract.ts";
 import type { OrderEvent } from "../../orders/contract.ts";
 import type { PaymentEvent } from "../../payments/contract.ts";
-import type { InventoryCommand, Line } from "../contract.ts";
+import type { InventoryCommand, Line } from "../contract/index.ts";
 import { inboundTopic, movementOf } from "./inbound.ts";
 
 /** What the stock follows. */

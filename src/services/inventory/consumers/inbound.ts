@@ -3,7 +3,7 @@ import { Compile } from "typebox/compile";
 import type { InboundMessage } from "../../../platform/bus/broker/broker.ts";
 import type { BusEvent } from "../../../platform/bus/port.ts";
 import { parseTraceparent } from "../../../platform/telemetry/trace.ts";
-import { type MoveStock, type Origin, StockMovement } from "../contract.ts";
+import { type MoveStock, type Origin, StockMovement } from "../contract/index.ts";
 
 export const inboundTopic = "inventory.inbound";
 

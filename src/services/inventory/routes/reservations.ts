@@ -15,7 +15,7 @@ import {
   ReservationView,
   ReserveBatchBody,
   ReserveBody,
-} from "../contract.ts";
+} from "../contract/index.ts";
 import type { Inventory } from "../inventory.ts";
 import { sendRefusal } from "./refusal.ts";
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { maxQuantity } from "../../../kernel/limits.ts";
 import { line, stockPath, useShop } from "../../../testing/shop.ts";
-import type { Line } from "../contract.ts";
+import type { Line } from "../contract/index.ts";
 
 const shop = useShop();
 

@@ -14,7 +14,7 @@ import {
   StockAddress,
   StockView,
   StoreId,
-} from "../contract.ts";
+} from "../contract/index.ts";
 import type { Inventory } from "../inventory.ts";
 import { UnknownCursor } from "../queries.ts";
 import { sendRefusal } from "./refusal.ts";

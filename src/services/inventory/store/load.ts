@@ -2,7 +2,7 @@ import type { Transaction } from "../../../platform/batch/transaction.ts";
 import type { Statement } from "../../../platform/postgres/statement.ts";
 import { countId, restockId } from "../adjustment.ts";
 import { type InventorySettings, type KnownSku, StockBook } from "../book.ts";
-import type { Adjustment, InventoryCommand, Reservation, StockKey, StockRecord } from "../contract.ts";
+import type { Adjustment, InventoryCommand, Reservation, StockKey, StockRecord } from "../contract/index.ts";
 import { isOpen } from "../reservation.ts";
 import { keyOf, StockMap } from "../stock.ts";
 import { columns, log } from "./schema.ts";

@@ -2,7 +2,7 @@ import type { Transaction } from "../../../platform/batch/transaction.ts";
 import type { EventRecord } from "../../../platform/log/append.ts";
 import type { Statement } from "../../../platform/postgres/statement.ts";
 import type { StockBook } from "../book.ts";
-import type { RecordedEvent, Reservation, StockKey } from "../contract.ts";
+import type { RecordedEvent, Reservation, StockKey } from "../contract/index.ts";
 import { keyOf } from "../stock.ts";
 import { columns, log } from "./schema.ts";
 

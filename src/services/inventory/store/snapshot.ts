@@ -1,6 +1,6 @@
 import type { LogSnapshot } from "../../../platform/log/drop.ts";
 import type { Statement } from "../../../platform/postgres/statement.ts";
-import type { StockKey } from "../contract.ts";
+import type { StockKey } from "../contract/index.ts";
 
 const recordsOfOneBatch = 500;
 const recordsAtOnce = 500;

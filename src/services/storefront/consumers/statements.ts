@@ -1,5 +1,5 @@
 import type { EventRecord } from "../../../platform/log/append.ts";
-import type { StatedLine, StockKey } from "../../inventory/contract.ts";
+import type { StatedLine, StockKey } from "../../inventory/contract/index.ts";
 import type { Statement } from "../availability.ts";
 
 interface SnapshotRecord extends StockKey {
