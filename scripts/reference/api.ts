@@ -1,3 +1,4 @@
+import { withCommas } from "../../src/kernel/number.ts";
 import { code, heading, table } from "./markdown.ts";
 import { services } from "./services.ts";
 
@@ -160,11 +161,7 @@ function link(name: string): string {
 
 function range(min: number | undefined, max: number | undefined, unit: string): string {
   if (min === undefined && max === undefined) return "";
-  if (max === undefined) return `, at least ${number(min!)}${unit}`;
-  if (min === undefined) return `, at most ${number(max)}${unit}`;
-  return `, ${number(min)} to ${number(max)}${unit}`;
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
+  if (max === undefined) return `, at least ${withCommas(min!)}${unit}`;
+  if (min === undefined) return `, at most ${withCommas(max)}${unit}`;
+  return `, ${withCommas(min)} to ${withCommas(max)}${unit}`;
 }

@@ -1,7 +1,8 @@
 import { Command } from "commander";
+import { withCommas } from "../kernel/number.ts";
 import type { ConsumerState } from "../platform/bus/port.ts";
 import { ask, type ServerFlags, withServerFlags } from "./api.ts";
-import { CliError, count, note, print, printTable } from "./output.ts";
+import { CliError, note, print, printTable } from "./output.ts";
 
 interface ReplayFlags extends ServerFlags {
   readonly from: string;
@@ -33,10 +34,10 @@ async function list(flags: ServerFlags): Promise<void> {
       group,
       topic,
       String(position),
-      count(lag),
+      withCommas(lag),
       lag === 0 ? "" : `${lag_seconds.toFixed(1)} s`,
-      count(retrying),
-      count(dead),
+      withCommas(retrying),
+      withCommas(dead),
     ]),
   );
 }

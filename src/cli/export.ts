@@ -3,12 +3,13 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { Argument, Command } from "commander";
+import { withCommas } from "../kernel/number.ts";
 import { codeOf } from "../platform/postgres/errors.ts";
 import type { Pool } from "../platform/postgres/pool.ts";
 import { untilReachable } from "../platform/postgres/reachable.ts";
 import { csvLine } from "./csv.ts";
 import { withDatabase, withPool } from "./database.ts";
-import { CliError, count, note } from "./output.ts";
+import { CliError, note } from "./output.ts";
 import { readConfig } from "./settings.ts";
 
 type Value = string | number | null;
@@ -89,7 +90,7 @@ async function write(pool: Pool, what: Export, file: string): Promise<void> {
     if (!unwritable.has(codeOf(error) ?? "")) throw error;
     throw new CliError(`${file} cannot be written: ${(error as Error).message}.`);
   }
-  note(`${count(rows)} rows written to ${file}.`);
+  note(`${withCommas(rows)} rows written to ${file}.`);
 }
 
 const unwritable = new Set(["ENOENT", "EACCES", "EISDIR", "EROFS", "ENOSPC"]);

@@ -25,10 +25,6 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
     );
 }
 
-export function count(value: number): string {
-  return value.toLocaleString("en-US");
-}
-
 /** What was expected to go wrong now and then is told in one message; a stack trace is for defects. */
 export function explain(error: unknown): string {
   if (error instanceof CliError || error instanceof InfrastructureError) return `holdfast: ${error.message}`;

@@ -1,3 +1,4 @@
+import { withCommas } from "../kernel/number.ts";
 import type { Pool } from "./postgres/pool.ts";
 import { onSnapshots } from "./postgres/snapshot.ts";
 import type { Finding, Service } from "./service.ts";
@@ -23,7 +24,19 @@ export async function verifyServices(
         for (const service of services)
           findings.push(...(await service.verify(database, onProgress, elsewhere)));
       }
-      return findings;
+      return findings.map(shortened);
     },
   );
+}
+
+const violationsShown = 20;
+
+function shortened(finding: Finding): Finding {
+  const { violations } = finding;
+  const left = violations.length - violationsShown;
+  if (left <= 0) return finding;
+  return {
+    ...finding,
+    violations: [...violations.slice(0, violationsShown), `and ${withCommas(left)} more`],
+  };
 }

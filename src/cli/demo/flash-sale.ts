@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { count, print } from "../output.ts";
+import { withCommas } from "../../kernel/number.ts";
+import { print } from "../output.ts";
 import { showProgress } from "../progress.ts";
 import { reportFindings } from "../verify.ts";
 import { Client, inParallel, mustSucceed } from "./client.ts";
@@ -42,7 +43,9 @@ async function sell(server: DemoServer, { buyers, units }: FlashSale): Promise<b
   await mustSucceed(
     client.put(`/v1/stock/${store_id}/${sku}`, { quantity_on_hand: units, reason: "flash sale" }),
   );
-  print(`${count(units)} lanterns, ${count(buyers)} buyers, all at once. A hold lasts ${holdSeconds} s.`);
+  print(
+    `${withCommas(units)} lanterns, ${withCommas(buyers)} buyers, all at once. A hold lasts ${holdSeconds} s.`,
+  );
   print("Some cards are declined, some pay too late, some change their mind.\n");
 
   const crowd = Array.from(
@@ -131,7 +134,7 @@ function scene(
   const tally = tallyOf(crowd);
   const sold = tally.get("completed") ?? 0;
   const lost = [...tally].filter(([outcome]) => outcome !== "completed" && outcome !== "");
-  const others = lost.map(([outcome, buyers]) => `${count(buyers)} ${outcome}`).join(" · ");
+  const others = lost.map(([outcome, buyers]) => `${withCommas(buyers)} ${outcome}`).join(" · ");
   return `sold ${sold} · held ${stock.quantity_reserved} · free ${stock.quantity_on_hand - stock.quantity_reserved} | ${others}`;
 }
 
@@ -158,9 +161,9 @@ async function prove(
     expired: "paid after their hold had run out: not charged, or refunded",
     cancelled: "changed their mind",
   };
-  print(`What became of ${count(buyers)} buyers, after ${seconds.toFixed(1)} s:\n`);
+  print(`What became of ${withCommas(buyers)} buyers, after ${seconds.toFixed(1)} s:\n`);
   for (const [outcome, people] of [...tally].sort(([, a], [, b]) => b - a)) {
-    print(`  ${count(people).padStart(6)}  ${reasons[outcome] ?? outcome}`);
+    print(`  ${withCommas(people).padStart(6)}  ${reasons[outcome] ?? outcome}`);
   }
   const left = stock.quantity_on_hand;
   print(`\n  ${units} lanterns = ${sold} sold + ${left} left, ${stock.quantity_reserved} held`);

@@ -1,6 +1,7 @@
+import { withCommas } from "../../kernel/number.ts";
 import { readCsv } from "../csv.ts";
 import { nameColumns } from "../import/kind.ts";
-import { CliError, count, note, print } from "../output.ts";
+import { CliError, note, print } from "../output.ts";
 import { type Progress, showProgress } from "../progress.ts";
 import { reportFindings } from "../verify.ts";
 import { type Answer, Client, inParallel, mustSucceed } from "./client.ts";
@@ -113,7 +114,7 @@ class Replay {
     await inParallel(products.entries(), requestsAtOnce, async ([i, { sku, name, price_minor }]) => {
       const content = { name, skus: [{ sku, price_minor, currency: "GBP" }] };
       await mustSucceed(this.client.put(`/v1/products/p${i}`, content));
-      this.progress.show(`${count(++listed)} products`);
+      this.progress.show(`${withCommas(++listed)} products`);
     });
   }
 
@@ -169,8 +170,8 @@ class Replay {
     const seconds = (performance.now() - this.startedAt) / 1_000;
     const perSecond = Math.round(this.tally.orders / seconds);
     this.progress.show(
-      `${at.toISOString().slice(0, 10)}  ${count(this.tally.orders)} orders, ${count(this.tally.lines)} lines, ` +
-        `${count(perSecond)} orders/s`,
+      `${at.toISOString().slice(0, 10)}  ${withCommas(this.tally.orders)} orders, ${withCommas(this.tally.lines)} lines, ` +
+        `${withCommas(perSecond)} orders/s`,
     );
   }
 
@@ -261,16 +262,18 @@ function isSame(some: readonly InvoiceLine[], others: readonly InvoiceLine[]): b
 }
 
 function report({ orders, lines, seconds, byStatus, cancelled, returned, bad, curve }: Replayed): void {
-  print(`${count(orders)} orders with ${count(lines)} lines in ${seconds.toFixed(1)} s:`);
-  print(`${count(Math.round(orders / seconds))} orders/s, ${count(Math.round(lines / seconds))} lines/s\n`);
-  for (const [status, some] of [...byStatus].sort(([, a], [, b]) => b - a)) {
-    print(`  ${count(some).padStart(8)}  ${status}`);
-  }
-  print(`  ${count(cancelled).padStart(8)}  cancellations that came in time`);
-  print(`  ${count(returned).padStart(8)}  that came after shipping: the goods went back to the shelf`);
-  print(`  ${count(bad).padStart(8)}  rows that are no orders; the first of them are named above`);
+  print(`${withCommas(orders)} orders with ${withCommas(lines)} lines in ${seconds.toFixed(1)} s:`);
   print(
-    `\nUnits on hand, week by week: ${sparkline(curve)}  ${count(curve[0] ?? 0)} → ${count(curve.at(-1) ?? 0)}\n`,
+    `${withCommas(Math.round(orders / seconds))} orders/s, ${withCommas(Math.round(lines / seconds))} lines/s\n`,
+  );
+  for (const [status, some] of [...byStatus].sort(([, a], [, b]) => b - a)) {
+    print(`  ${withCommas(some).padStart(8)}  ${status}`);
+  }
+  print(`  ${withCommas(cancelled).padStart(8)}  cancellations that came in time`);
+  print(`  ${withCommas(returned).padStart(8)}  that came after shipping: the goods went back to the shelf`);
+  print(`  ${withCommas(bad).padStart(8)}  rows that are no orders; the first of them are named above`);
+  print(
+    `\nUnits on hand, week by week: ${sparkline(curve)}  ${withCommas(curve[0] ?? 0)} → ${withCommas(curve.at(-1) ?? 0)}\n`,
   );
 }
 

@@ -1,7 +1,8 @@
 import { Command } from "commander";
+import { withCommas } from "../../kernel/number.ts";
 import { createLogger } from "../../platform/telemetry/logger.ts";
 import { withDatabase } from "../database.ts";
-import { CliError, count, print } from "../output.ts";
+import { CliError, print } from "../output.ts";
 import { readConfig } from "../settings.ts";
 import { importFile, type Tally } from "./file.ts";
 import type { ImportKind } from "./kind.ts";
@@ -57,7 +58,7 @@ function addKind<Item>(
 }
 
 function report({ good, bad }: Tally): void {
-  const done = good === 0 ? "Nothing was changed." : `${count(good)} imported.`;
-  if (bad > 0) throw new CliError(`${count(bad)} cannot be imported, as told above. ${done}`);
+  const done = good === 0 ? "Nothing was changed." : `${withCommas(good)} imported.`;
+  if (bad > 0) throw new CliError(`${withCommas(bad)} cannot be imported, as told above. ${done}`);
   print(done);
 }

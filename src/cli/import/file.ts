@@ -1,6 +1,7 @@
 import { createHoldfast, type Holdfast, type HoldfastOptions } from "../../holdfast.ts";
+import { withCommas } from "../../kernel/number.ts";
 import { readCsv } from "../csv.ts";
-import { count, note } from "../output.ts";
+import { note } from "../output.ts";
 import { type Progress, showProgress } from "../progress.ts";
 import type { Entry, ImportKind, Verdict } from "./kind.ts";
 
@@ -68,7 +69,7 @@ async function pass<Item>(
       }
     }
     const perSecond = tally.good / ((performance.now() - startedAt) / 1_000);
-    progress.show(`${count(tally.good)} ${done}, ${count(Math.round(perSecond))}/s`);
+    progress.show(`${withCommas(tally.good)} ${done}, ${withCommas(Math.round(perSecond))}/s`);
   };
 
   const inFlight: Promise<void>[] = [];

@@ -1,3 +1,4 @@
+import { withCommas } from "../../kernel/number.ts";
 import { readSeen } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
@@ -7,7 +8,6 @@ import { type CartRow, cartColumns, parseCart, schema } from "./store.ts";
 
 const batchesAtOnce = 100;
 const rowsAtOnce = 5_000;
-const violationsShown = 20;
 
 /** Folds the whole log from nothing and compares every cart with what comes of it. */
 export async function verifyCarts(
@@ -24,7 +24,7 @@ export async function verifyCarts(
       follow(traces, event as unknown as CartEvent);
     }
     after = batches.at(-1)!.position;
-    onProgress(`${number(events)} events replayed`);
+    onProgress(`${withCommas(events)} events replayed`);
   }
 
   const mismatches: string[] = [];
@@ -46,13 +46,13 @@ export async function verifyCarts(
   return [
     {
       check: "promise 4: the log of the carts explains what they hold and what they have become",
-      looked_at: `${number(events)} events against ${number(count)} carts`,
-      violations: mismatches.slice(0, violationsShown),
+      looked_at: `${withCommas(events)} events against ${withCommas(count)} carts`,
+      violations: mismatches,
     },
     {
       check: "promise 3: no cart that has ended still holds stock",
-      looked_at: `${number(count)} carts`,
-      violations: leftHolds.slice(0, violationsShown),
+      looked_at: `${withCommas(count)} carts`,
+      violations: leftHolds,
     },
   ];
 }
@@ -108,10 +108,6 @@ function isHoldLeft(cart: Cart, trace: Trace | undefined): boolean {
 
 function spelled(lines: Cart["lines"]): string {
   return JSON.stringify(lines.map(({ store_id, sku, quantity }) => [store_id, sku, quantity]));
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
 }
 
 const cartsPage: Statement = {

@@ -1,3 +1,4 @@
+import { withCommas } from "../../kernel/number.ts";
 import type { EventRecord } from "../../platform/log/append.ts";
 import { readSeen } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
@@ -8,7 +9,6 @@ import { parseShipment, type ShipmentRow, schema, shipmentColumns } from "./stor
 
 const batchesAtOnce = 100;
 const rowsAtOnce = 5_000;
-const violationsShown = 20;
 
 /** Folds the whole log from nothing and compares every shipment with what comes of it. */
 export async function verifyFulfillment(
@@ -23,7 +23,7 @@ export async function verifyFulfillment(
     // What has ended changes no more, so it is compared at once and forgotten: memory holds the open ones alone.
     await fold.compare(fold.ended());
     after = batches.at(-1)!.position;
-    onProgress(`${number(fold.events)} events replayed`);
+    onProgress(`${withCommas(fold.events)} events replayed`);
   }
   await fold.compare(fold.open());
   const [{ count }] = (await database.read<{ count: number }>(countShipments)) as [{ count: number }];
@@ -34,12 +34,12 @@ export async function verifyFulfillment(
   return [
     {
       check: "promise 4: replaying the log from nothing gives every shipment",
-      looked_at: `${number(fold.events)} events against ${number(count)} shipments`,
-      violations: fold.violations.slice(0, violationsShown),
+      looked_at: `${withCommas(fold.events)} events against ${withCommas(count)} shipments`,
+      violations: fold.violations,
     },
     {
       check: "promise 3: no order is shipped twice, and what is shipped has all left",
-      looked_at: `the lines of ${number(count)} shipments`,
+      looked_at: `the lines of ${withCommas(count)} shipments`,
       violations: unsound.map(({ id }) => id),
     },
   ];
@@ -111,10 +111,6 @@ function spelled(s: Shipment): string {
     ]),
     [s.origin.cause, s.origin.traceparent],
   ]);
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
 }
 
 const countShipments: Statement = {

@@ -9,7 +9,7 @@ import { registerInventoryRoutes } from "./routes/index.ts";
 import { schema } from "./store/schema.ts";
 import { stockSnapshot } from "./store/snapshot.ts";
 import { syncMessagesOf } from "./sync.ts";
-import { verifyInventory } from "./verify.ts";
+import { verifyInventory } from "./verify/index.ts";
 
 export interface InventoryService extends Service {
   readonly inventory: Inventory;

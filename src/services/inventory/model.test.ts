@@ -25,7 +25,7 @@ import type {
 import { settle } from "./handle.ts";
 import { inventoryMigrations } from "./index.ts";
 import { createInventory, type Inventory } from "./inventory.ts";
-import { verifyInventory } from "./verify.ts";
+import { verifyInventory } from "./verify/index.ts";
 
 // ---- the model: stock as one would keep it with a pencil, one command at a time ------------------------------------
 

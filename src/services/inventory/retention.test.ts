@@ -24,7 +24,7 @@ import type { InventoryCommand, StockRecord } from "./contract/index.ts";
 import { inventoryMigrations } from "./index.ts";
 import { createInventory, type Inventory } from "./inventory.ts";
 import { stockSnapshot } from "./store/snapshot.ts";
-import { verifyInventory } from "./verify.ts";
+import { verifyInventory } from "./verify/index.ts";
 
 const database = useTestDatabase();
 const mug = { store_id: "main", sku: "MUG" };

@@ -1,3 +1,4 @@
+import { withCommas } from "../../kernel/number.ts";
 import type { LogBatch } from "../../platform/log/read.ts";
 import type { Reader, Statement } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
@@ -15,7 +16,6 @@ export async function verifyPayments(
 
 const batchesAtOnce = 100;
 const rowsAtOnce = 5_000;
-const violationsShown = 20;
 
 type Row = Pick<
   Payment,
@@ -51,20 +51,20 @@ async function logExplainsTable(database: Reader, onProgress: (message: string) 
         tell(told, event as unknown as PaymentEvent, twice);
       }
     }
-    onProgress(`${number(events)} events replayed`);
+    onProgress(`${withCommas(events)} events replayed`);
     batches = await readBatches(database, batches.at(-1)!.position);
   }
   const { count, violations } = await compareRows(database, told, beginning);
   return [
     {
       check: "promise 3: no payment succeeds twice, or both succeeds and fails",
-      looked_at: `${number(events)} events`,
-      violations: twice.slice(0, violationsShown),
+      looked_at: `${withCommas(events)} events`,
+      violations: twice,
     },
     {
       check: "promise 4: replaying the log from nothing gives what became of every payment",
-      looked_at: `${number(events)} events against ${number(count)} payments`,
-      violations: violations.slice(0, violationsShown),
+      looked_at: `${withCommas(events)} events against ${withCommas(count)} payments`,
+      violations,
     },
   ];
 }
@@ -147,7 +147,7 @@ async function bankAgrees(database: Reader): Promise<Finding[]> {
   return [
     {
       check: "promise 3: the simulated bank has charged and refunded exactly what the payments say",
-      looked_at: `${number(count)} entries in its books`,
+      looked_at: `${withCommas(count)} entries in its books`,
       violations: broken.map(({ id, trouble }) => `${id}: ${trouble}`),
     },
   ];
@@ -156,10 +156,6 @@ async function bankAgrees(database: Reader): Promise<Finding[]> {
 async function readBatches(database: Reader, after: number): Promise<LogBatch[]> {
   const rows = await database.read<LogBatch & { events: string }>(logPage, [after, batchesAtOnce]);
   return rows.map((row) => ({ ...row, events: JSON.parse(row.events) }));
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
 }
 
 const logPage: Statement = {

@@ -1,3 +1,4 @@
+import { withCommas } from "../../kernel/number.ts";
 import { transact } from "../../platform/batch/transaction.ts";
 import { type LogBatch, readLog } from "../../platform/log/read.ts";
 import type { Pool } from "../../platform/postgres/pool.ts";
@@ -171,7 +172,7 @@ export class LogTail {
     this.savedCursor = cursor;
     this.highest = cursor;
     this.isLoaded = true;
-    if (availability.size > 0) logger.info(`availability: ${number(availability.size)} records loaded`);
+    if (availability.size > 0) logger.info(`availability: ${withCommas(availability.size)} records loaded`);
   }
 
   /** True when there may be more. */
@@ -249,7 +250,7 @@ export class LogTail {
   /** Somebody has set the saved cursor back: what comes out of the log is to be saved again, changed or not. */
   private readAgainFrom(position: number): void {
     const { availability, logger } = this.options;
-    logger.info(`availability: reading the log again from position ${number(position)}`);
+    logger.info(`availability: reading the log again from position ${withCommas(position)}`);
     this.cursor = Math.min(this.cursor, position);
     this.savedCursor = position;
     for (const record of availability.all()) if (record.position > position) this.unsaved.add(record);
@@ -259,13 +260,13 @@ export class LogTail {
     if (this.isReady) return;
     this.isReady = true;
     const { availability, logger } = this.options;
-    logger.info(`availability: ready with ${number(availability.size)} records`);
+    logger.info(`availability: ready with ${withCommas(availability.size)} records`);
   }
 
   private tellProgress(): void {
     if (performance.now() - this.toldAt < tellEveryMs) return;
     this.toldAt = performance.now();
-    if (!this.isReady) this.options.logger.info(`availability: ${number(this.events)} events read`);
+    if (!this.isReady) this.options.logger.info(`availability: ${withCommas(this.events)} events read`);
   }
 
   // ---- saving ------------------------------------------------------------------------------------------------------
@@ -306,8 +307,4 @@ export class LogTail {
       if (isLast) return;
     }
   }
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
 }

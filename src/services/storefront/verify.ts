@@ -1,3 +1,4 @@
+import { withCommas } from "../../kernel/number.ts";
 import { droppedUpTo, type LogBatch, readLog } from "../../platform/log/read.ts";
 import type { Reader } from "../../platform/postgres/statement.ts";
 import type { Finding } from "../../platform/service.ts";
@@ -7,7 +8,6 @@ import type { AvailabilityRow } from "./contract.ts";
 import { type Followed, readCursor, readRows } from "./store.ts";
 
 const batchesAtOnce = 100;
-const violationsShown = 20;
 
 /**
  * Folds the log up to the saved cursor and compares every row with what comes of it. A row may be further
@@ -37,7 +37,7 @@ export async function verifyStorefront(
     position = batches.at(-1)?.position ?? position;
     const isDone = batches.length < batchesAtOnce || (comparison !== undefined && ahead.size === 0);
     if (isDone) break;
-    onProgress(`${number(events)} events replayed for the storefront`);
+    onProgress(`${withCommas(events)} events replayed for the storefront`);
   }
   comparison ??= await compare(database, folded, ahead, isWhole);
   const unstated = [...ahead.values()].map(
@@ -46,8 +46,8 @@ export async function verifyStorefront(
   return [
     {
       check: "promise 4: replaying the inventory's log gives what the storefront sells",
-      looked_at: `${number(events)} events against ${number(comparison.rows)} records`,
-      violations: [...comparison.violations, ...unstated].slice(0, violationsShown),
+      looked_at: `${withCommas(events)} events against ${withCommas(comparison.rows)} records`,
+      violations: [...comparison.violations, ...unstated],
     },
   ];
 }
@@ -80,7 +80,9 @@ async function compare(
     }
   }
   if (count !== folded.size) {
-    violations.push(`${number(count)} records are kept of the ${number(folded.size)} that the log knows`);
+    violations.push(
+      `${withCommas(count)} records are kept of the ${withCommas(folded.size)} that the log knows`,
+    );
   }
   return { rows: count, violations };
 }
@@ -115,8 +117,4 @@ function find(folded: Availability, { sku, store_id }: AvailabilityRow): Availab
 
 function keyOf({ sku, store_id }: { sku: string; store_id: string }): string {
   return JSON.stringify([sku, store_id]);
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
 }

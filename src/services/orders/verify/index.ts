@@ -1,3 +1,4 @@
+import { withCommas } from "../../../kernel/number.ts";
 import { droppedUpTo } from "../../../platform/log/read.ts";
 import type { Reader, Statement } from "../../../platform/postgres/statement.ts";
 import type { Finding } from "../../../platform/service.ts";
@@ -27,7 +28,7 @@ async function openOrdersAreInTime(database: Reader): Promise<Finding> {
   const late = await database.read<Pick<Order, "id" | "status"> & { deadline: Date }>(overdue);
   return {
     check: "promise 3: no open order is left alone when its time is over",
-    looked_at: `${number(count)} open orders`,
+    looked_at: `${withCommas(count)} open orders`,
     violations: late.map(
       ({ id, status, deadline }) => `${id} is ${status}, and its deadline was ${deadline.toISOString()}`,
     ),
@@ -35,7 +36,6 @@ async function openOrdersAreInTime(database: Reader): Promise<Finding> {
 }
 
 const ordersAtOnce = 1_000;
-const violationsShown = 20;
 
 /** The deadlines depend on settings that may have been others then, so they are not compared. */
 const anySettings: OrderSettings = { pending_seconds: 1, hold_ttl_seconds: 1, shipping_seconds: 1 };
@@ -65,14 +65,14 @@ async function storiesExplainOrders(
     }
     count += rows.length;
     older += page.length - rows.length;
-    onProgress(`${number(count)} orders retold`);
+    onProgress(`${withCommas(count)} orders retold`);
     if (page.length < ordersAtOnce) break;
     after = page.at(-1)!.id;
   }
   return {
     check: "promises 2 and 4: what each order has done and heard gives the order",
-    looked_at: `${number(count)} orders${older > 0 ? `; ${number(older)} are older than what is kept of their story` : ""}`,
-    violations: violations.slice(0, violationsShown),
+    looked_at: `${withCommas(count)} orders${older > 0 ? `; ${withCommas(older)} are older than what is kept of their story` : ""}`,
+    violations,
   };
 }
 
@@ -101,10 +101,6 @@ function spelled(order: Order): string {
       lines.map((line) => [line.store_id, line.sku, line.quantity]),
     ]),
   ]);
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
 }
 
 const clock: Statement = { name: "orders_verify_clock", text: "select clock_timestamp() as now" };

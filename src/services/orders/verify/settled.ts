@@ -1,3 +1,4 @@
+import { withCommas } from "../../../kernel/number.ts";
 import type { Reader } from "../../../platform/postgres/statement.ts";
 import type { Finding } from "../../../platform/service.ts";
 import type { Order } from "../contract.ts";
@@ -11,7 +12,6 @@ const sources = ["orders", "inventory", "payments", "fulfillment"];
 const toleranceMs = 15 * 60_000;
 /** An order that ended well is forgotten when it has been quiet for so long. */
 const quietMs = 60_000;
-const violationsShown = 20;
 const restock = "restock:";
 
 /** Promises 3 and 5, by what the services say themselves: from their logs, and from no table. */
@@ -28,27 +28,27 @@ export async function ordersAreSettled(
     for await (const batch of readLogs(logs)) {
       await ledger.add(batch);
       if (batch.schema === "orders")
-        onProgress(`${number(ledger.created)} orders followed through all services`);
+        onProgress(`${withCommas(ledger.created)} orders followed through all services`);
     }
   }
   const { overdue, underWay } = ledger.close(now);
   const skipped = missing.length > 0;
   const looked_at = skipped
     ? `nothing: give with --also where these services have their tables: ${missing.join(", ")}`
-    : `${number(ledger.created)} orders in ${number(ledger.events)} events, of which ${number(underWay)} are open or being settled`;
+    : `${withCommas(ledger.created)} orders in ${withCommas(ledger.events)} events, of which ${withCommas(underWay)} are open or being settled`;
   return [
     {
       check:
         "promise 3: completed means one charge, one shipment, one reduction; any other end, nothing held or kept",
       looked_at,
       skipped,
-      violations: [...ledger.broken, ...overdue].slice(0, violationsShown),
+      violations: [...ledger.broken, ...overdue],
     },
     {
       check: "promise 5: nothing that was delivered twice had its effect twice",
       looked_at,
       skipped,
-      violations: ledger.doubled.slice(0, violationsShown),
+      violations: ledger.doubled,
     },
   ];
 }
@@ -173,8 +173,4 @@ class Ledger {
     }
     return { overdue, underWay };
   }
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-US");
 }
