@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import type { Bus } from "../platform/bus/port.ts";
 import { registerBusRoutes } from "../platform/bus/routes.ts";
-import { BusBench, stumbling, told } from "../testing/bus-contract.ts";
+import { BusBench, stumbling, told } from "../testing/bus-contract/bench.ts";
 import { useBus } from "../testing/buses.ts";
 import { runCli } from "../testing/cli.ts";
 import { startServer, type TestServer } from "../testing/http-server.ts";

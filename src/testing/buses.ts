@@ -8,7 +8,7 @@ import { createLogger } from "../platform/telemetry/logger.ts";
 import { createRegistry } from "../platform/telemetry/metrics.ts";
 import { untraced } from "../platform/telemetry/tracer.ts";
 import { useKafka, useRabbitmq } from "./brokers.ts";
-import type { BusSetting } from "./bus-contract.ts";
+import type { BusSetting } from "./bus-contract/bench.ts";
 
 export const abilitiesOf: Readonly<Record<BusKind, BusAbilities>> = {
   postgres: { orders: "topic", leavesTheDatabase: false },

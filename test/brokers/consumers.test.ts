@@ -11,7 +11,7 @@ import { createRegistry } from "../../src/platform/telemetry/metrics.ts";
 import { untraced } from "../../src/platform/telemetry/tracer.ts";
 import type { BrokerName } from "../../src/testing/broker-process.ts";
 import { sharedBroker } from "../../src/testing/brokers.ts";
-import { BusBench, type BusSetting, listener, told } from "../../src/testing/bus-contract.ts";
+import { BusBench, type BusSetting, listener, told } from "../../src/testing/bus-contract/bench.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
 import { line, type Shop, useShop } from "../../src/testing/shop.ts";
 import { brokers } from "./witness.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { BusBench, stumbling, told } from "../../testing/bus-contract.ts";
+import { BusBench, stumbling, told } from "../../testing/bus-contract/bench.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { createRegistry, type Registry } from "../telemetry/metrics.ts";

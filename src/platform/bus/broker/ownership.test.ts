@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { describeRabbitmq } from "../../../testing/brokers.ts";
-import { BusBench, type BusProcess, listener, told } from "../../../testing/bus-contract.ts";
+import { BusBench, type BusProcess, listener, told } from "../../../testing/bus-contract/bench.ts";
 import { useBus } from "../../../testing/buses.ts";
 
 describeRabbitmq("a topic that the database does not belong to", () => {

@@ -1,4 +1,4 @@
-import { describeBus } from "../../../testing/bus-contract.ts";
+import { describeBus } from "../../../testing/bus-contract/index.ts";
 import { abilitiesOf, useBus } from "../../../testing/buses.ts";
 
 describeBus("PostgreSQL", useBus("postgres", 3_600_000), abilitiesOf.postgres);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { BusBench, listener, told, writeDown } from "../../../testing/bus-contract.ts";
+import { BusBench, listener, told, writeDown } from "../../../testing/bus-contract/bench.ts";
 import { createPool, type Pool } from "../../postgres/pool.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import { createRegistry } from "../../telemetry/metrics.ts";

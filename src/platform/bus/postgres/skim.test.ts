@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { BusBench, listener, told } from "../../../testing/bus-contract.ts";
+import { BusBench, listener, told } from "../../../testing/bus-contract/bench.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import { createRegistry } from "../../telemetry/metrics.ts";
 import { untraced } from "../../telemetry/tracer.ts";

@@ -1,5 +1,5 @@
 import { describeRabbitmq } from "../../../testing/brokers.ts";
-import { describeBus } from "../../../testing/bus-contract.ts";
+import { describeBus } from "../../../testing/bus-contract/index.ts";
 import { abilitiesOf, useBus } from "../../../testing/buses.ts";
 
 describeRabbitmq("on RabbitMQ", () => {
