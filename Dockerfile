@@ -1,7 +1,6 @@
 # syntax=docker/dockerfile:1
 # The server and its command line, for a PostgreSQL of yours: the embedded one's programs are left out.
 
-# With npm 10: from 11 on it refuses a lock file that was written on one system alone.
 FROM node:22.19-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./

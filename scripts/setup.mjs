@@ -1,7 +1,7 @@
 // Makes a fresh clone ready to run: dependencies and dist/, each only when it is missing or out of date.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, isBuilt } from "./build.mjs";
@@ -48,12 +48,9 @@ function wantedInstallation() {
 function install() {
   const before = existsSync(stamp) ? "they have changed" : "first run";
   console.log(`Installing dependencies (${before}, about 20 s) …`);
-  // Without the stamp an installation was broken off, or is not ours: npm would not notice what is missing.
-  rmSync(existsSync(stamp) ? stamp : modules, { recursive: true, force: true });
   const installation = wantedInstallation();
-  // Follows the lock file and leaves it alone, as `npm ci` does; but that refuses, since npm 11, a lock file
-  // without the optional builds for other systems. Settings such as NODE_ENV=production would leave out parts.
-  const options = ["install", "--no-save", "--include=dev", "--include=optional", "--loglevel=error"];
+  // Settings such as NODE_ENV=production would leave out parts.
+  const options = ["ci", "--include=dev", "--include=optional", "--loglevel=error"];
   const npm = spawnSync("npm", options, {
     cwd: root,
     encoding: "utf8",
