@@ -76,8 +76,8 @@ function registerConsumers(app: HttpServer, bus: Bus): void {
       schema: {
         summary: "Let a consumer group handle events once more",
         description:
-          "Moves its cursors to a position, or to the first batch at or after a time; forwards too, which passes over " +
-          "what lies between. What was handled before changes nothing a second time.",
+          "Moves its cursors back to a position, or to the first batch at or after a time. One that has not come so " +
+          "far stays where it is. What was handled before changes nothing a second time.",
         params: Type.Object({ group: Name }),
         body: Type.Object({
           from: Type.Union([
@@ -90,7 +90,9 @@ function registerConsumers(app: HttpServer, bus: Bus): void {
           ]),
           topic: Type.Optional(Name),
         }),
-        response: { 200: Type.Object({ moved: Type.Integer({ description: "Cursors that were moved." }) }) },
+        response: {
+          200: Type.Object({ moved: Type.Integer({ description: "Topics that it goes on in from there." }) }),
+        },
       },
     },
     async ({ params: { group }, body: { from, topic } }, reply) => {

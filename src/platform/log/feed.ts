@@ -89,6 +89,8 @@ class LogTail {
     this.batches = await this.read();
     this.hasMore = this.batches.length === batchesAtOnce;
     if (this.head?.position !== this.place.position) this.place = { ...this.place, index: 0 };
+    // A place that we have never given out.
+    else if (this.place.index >= this.head.events.length) this.leave(this.head);
   }
 
   /** From the horizon on, without what the log before it has come to: the feed tells what happened. */
@@ -111,9 +113,13 @@ class LogTail {
     if (index + 1 < events.length) {
       this.place = { position, index: index + 1 };
     } else {
-      this.batches.shift();
-      this.place = { position: position + 1, index: 0 };
+      this.leave({ position });
     }
     return { schema: this.schema, position, index, at, event };
+  }
+
+  private leave({ position }: Pick<LogBatch, "position">): void {
+    this.batches.shift();
+    this.place = { position: position + 1, index: 0 };
   }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodeCursor } from "../../kernel/page.ts";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
 import { smallSizes, usePartitions } from "../../testing/small-partitions.ts";
@@ -82,6 +83,17 @@ describe("the feed of events", () => {
     expect(await readAll("limit=1")).toEqual(expected);
     expect(await readAll("limit=2")).toEqual(expected);
     expect((await read()).items.map(({ subject }) => subject)).toEqual(expected);
+  });
+
+  it("goes on behind a batch that ends before the place that it is given", async () => {
+    await write("orders", event("OrderPlaced", "o7"), event("OrderPlaced", "o8"));
+    const { next } = await read("?subject=o7&limit=1");
+    const forged = (JSON.parse(Buffer.from(next, "base64url").toString()) as (string | number)[]).map(
+      (part, index, parts) => (parts[index - 2] === "orders" ? 999 : part),
+    );
+    await write("orders", event("OrderPlaced", "o9"));
+    const { items } = await read(`?after=${encodeCursor(forged)}`);
+    expect(items.map(({ subject }) => subject)).toEqual(["o9"]);
   });
 
   it("filters by type and subject", async () => {

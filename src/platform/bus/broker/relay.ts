@@ -1,3 +1,4 @@
+import { InfrastructureError } from "../../errors.ts";
 import { relayGroup } from "../bus.ts";
 import type { PublicTopic } from "../channels.ts";
 import { commitWithoutWaiting } from "../group/statements.ts";
@@ -37,11 +38,21 @@ export function relaySubscription(options: RelayOptions): Subscription {
       } catch (error) {
         options.metrics.publishFailed();
         options.topics.doubt();
-        throw error;
+        throw events.length > 1 ? error : waitedFor(error as Error, events[0]!);
       }
       return undefined;
     },
   };
+}
+
+/**
+ * Of many events the one to blame is looked for. That one is stepped over by nobody, whatever the broker says of it:
+ * consumers take what comes behind later events for a repetition, so it would be lost.
+ */
+function waitedFor(error: Error, { id }: BusEvent): InfrastructureError {
+  const code = error instanceof InfrastructureError ? error.code : "bus.refused";
+  const message = `${error.message} (event ${id}; everything behind it waits until the broker takes it)`;
+  return new InfrastructureError(code, message, { retryable: true, cause: error.cause ?? error });
 }
 
 function messagesFor(

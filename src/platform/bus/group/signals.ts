@@ -106,7 +106,12 @@ export class Signals {
   }
 
   private hear(payload: string): void {
-    const { from, appended, groups }: Signal = JSON.parse(payload);
+    const signal = signalIn(payload);
+    if (signal === undefined) {
+      this.options.onGap();
+      return;
+    }
+    const { from, appended, groups } = signal;
     if (from === this.ownId) return;
     if (appended.length > 0) this.options.onAppended(new Map(appended));
     if (groups.length > 0) this.options.onGroups(groups);
@@ -120,6 +125,15 @@ export class Signals {
       void this.start();
     }, pauseMs).unref();
   }
+}
+
+/** Undefined when it is none of ours: whoever may connect may notify, with whatever he likes. */
+function signalIn(payload: string): Signal | undefined {
+  try {
+    const { from, appended, groups } = JSON.parse(payload);
+    if (appended.every(Array.isArray) && Array.isArray(groups)) return { from, appended, groups };
+  } catch {}
+  return undefined;
 }
 
 // Nothing is lost for good when a crash swallows it, so its commit does not wait for the disk.

@@ -100,7 +100,7 @@ describeKafka("topics in Kafka", () => {
 
   it("refuse for good what is larger than any batch may be", async () => {
     const [broker, topic] = await bench.brokerWithTopic();
-    const message = { ...numbered(0, 1)[0]!, body: JSON.stringify({ text: "x".repeat(2_000_000) }) };
+    const message = { ...numbered(0, 1)[0]!, body: JSON.stringify({ text: "x".repeat(17_000_000) }) };
     const refusal = { code: "bus.refused", retryable: false };
     await expect(broker.publish(topic, [message])).rejects.toMatchObject(refusal);
     await broker.publish(topic, numbered(0, 7));

@@ -91,7 +91,7 @@ describeKafka("what is published to several topics at once", () => {
     const bad = newName();
     await broker.createTopics([bad]);
     await Promise.all([broker.publish(good, numbered(0, 7)), broker.publish(bad, numbered(0, 7))]);
-    const huge = { ...numbered(0, 1)[0]!, body: JSON.stringify({ text: "x".repeat(2_000_000) }) };
+    const huge = { ...numbered(0, 1)[0]!, body: JSON.stringify({ text: "x".repeat(17_000_000) }) };
     const [refused, taken] = await Promise.allSettled([
       broker.publish(bad, [huge]),
       broker.publish(good, numbered(7, 7)),

@@ -7,6 +7,9 @@ export interface TopicSettings {
   readonly retentionMs: number;
 }
 
+/** Room for an event of as many lines as there may be; a broker takes 1 MiB unless it is told otherwise. */
+const largestMessageBytes = 16 * 1024 * 1024;
+
 /** Makes what is missing, and is done once each of them has leaders: until then the brokers do not know it all. */
 export async function ensureTopics(
   cluster: Cluster,
@@ -43,7 +46,10 @@ async function create(
     numPartitions: settings.partitions,
     replicationFactor: -1, // the broker's default
     assignments: [],
-    configs: [{ name: "retention.ms", value: String(settings.retentionMs) }],
+    configs: [
+      { name: "retention.ms", value: String(settings.retentionMs) },
+      { name: "max.message.bytes", value: String(largestMessageBytes) },
+    ],
   }));
   try {
     await cluster.requestController(createTopicsV7.api, wanted, timeoutMs, false);

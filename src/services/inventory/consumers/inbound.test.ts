@@ -56,6 +56,7 @@ describe("a message from outside", () => {
     ["a source without end", { source: "x".repeat(129) }, { lines }, "source is not 1 to 128 printable"],
     ["an id that is not printable", { id: "a\u0000" }, { lines }, "id is not 1 to 128 printable"],
     ["another type", { type: "StockLost" }, { lines }, 'The type "StockLost" is not known here'],
+    ["what every object has", { type: "constructor" }, { lines }, 'The type "constructor" is not known here'],
     ["no JSON", {}, "{", "not JSON"],
     ["no body", {}, "", "not JSON"],
     ["something else than an object", {}, "[]", "data must be object"],

@@ -35,17 +35,17 @@ export function eventOf(message: InboundMessage): BusEvent {
   };
 }
 
-const signs: Readonly<Record<string, { readonly sign: 1 | -1; readonly reason: string }>> = {
-  StockIn: { sign: 1, reason: "stock in" },
-  StockOut: { sign: -1, reason: "stock out" },
-};
+const directions: ReadonlyMap<string, { readonly sign: 1 | -1; readonly reason: string }> = new Map([
+  ["StockIn", { sign: 1, reason: "stock in" }],
+  ["StockOut", { sign: -1, reason: "stock out" }],
+]);
 
 /** What it asks for. Throws `RefusedMessage` when that cannot be understood. */
 export function movementOf({ data, traceparent }: BusEvent): MoveStock & Origin {
   const { attributes, body } = data as InboundMessage;
   const source = named(attributes, "source");
   const id = named(attributes, "id");
-  const direction = signs[named(attributes, "type")];
+  const direction = directions.get(named(attributes, "type"));
   if (direction === undefined) {
     throw new RefusedMessage(
       `The type ${JSON.stringify(attributes.type)} is not known here: there are StockIn and StockOut.`,
