@@ -114,6 +114,21 @@ describe("an order", () => {
     }
   });
 
+  it("ships nothing that nobody has paid for, whatever a client does to its hold", async () => {
+    const sku = await shop.stocked(5);
+    const id = await shop.ordered({ lines: [line(sku, 3)], token: "tok_late_2" });
+    await shop.becomes(id, "reserved");
+    const hold = `/v1/reservations/${id}`;
+    const taken = [409, "inventory.reservation_taken"] as const;
+    await shop.refused({ method: "POST", path: `${hold}/confirm` }, ...taken);
+    await shop.refused({ method: "POST", path: `${hold}/commit`, body: {} }, ...taken);
+    await shop.refused({ method: "PUT", path: hold, body: { lines: [line(sku, 1)] } }, ...taken);
+    const gift = { lines: [line(sku, 1)], order_id: id, ttl_seconds: 1 };
+    expect(await shop.put(`/v1/reservations/${shop.fresh("gift")}`, gift)).toMatchObject({ status: 201 });
+    await shop.becomes(id, "completed");
+    await shop.stockIs(sku, 2, 0);
+  });
+
   it("keeps the means of payment between the customer and the gateway", async () => {
     const sku = await shop.stocked(5);
     const token = "tok_of-nobody-else's-business";

@@ -1,7 +1,7 @@
 import type { BusEvent } from "../../platform/bus/port.ts";
 import type { InventoryEvent } from "../inventory/contract/index.ts";
 import type { OrderEvent } from "../orders/contract.ts";
-import type { CartCommand } from "./contract.ts";
+import { type CartCommand, holdsOfCarts } from "./contract.ts";
 
 export const heardTopics = {
   inventory: [
@@ -14,17 +14,15 @@ export const heardTopics = {
   orders: ["OrderCreated", "OrderCompleted", "OrderCancelled", "OrderFailed"],
 } as const;
 
-/** Tells a cart's reservation from those of orders, so that thousands of others cost no question to the database. */
-const prefix = "cart-";
-
 export function reservationIdFrom(unique: string): string {
-  return prefix + unique;
+  return holdsOfCarts + unique;
 }
 
 /** Of the stock's events, those about reservations of carts. */
 export function isOfCart({ topic, data }: BusEvent): boolean {
   return (
-    topic !== "inventory" || String((data as { reservation_id?: string }).reservation_id).startsWith(prefix)
+    topic !== "inventory" ||
+    String((data as { reservation_id?: string }).reservation_id).startsWith(holdsOfCarts)
   );
 }
 
@@ -42,7 +40,8 @@ export function commandsFrom(events: readonly BusEvent[], newId: () => string): 
 }
 
 function commandFromStock(event: InventoryEvent, at: Date, newId: () => string): CartCommand | undefined {
-  if (!("reservation_id" in event.data) || !event.data.reservation_id.startsWith(prefix)) return undefined;
+  if (!("reservation_id" in event.data) || !event.data.reservation_id.startsWith(holdsOfCarts))
+    return undefined;
   const { reservation_id } = event.data;
   switch (event.type) {
     case "InventoryReserved": {

@@ -14,6 +14,9 @@ export type StockRefusal = InventoryRefusal;
 /** An `expired` or `deleted` cart is filled again by the next PUT; a `checked_out` one has become an order for good. */
 export type CartStatus = "open" | "checked_out" | "expired" | "deleted";
 
+/** How the names of their reservations begin, so that thousands of others cost no question to the database. */
+export const holdsOfCarts = "cart-";
+
 export interface CartHold {
   readonly reservation_id: string | null;
   /** Of what the cart holds, whatever has been asked for since. `released`: the stock was needed elsewhere. */

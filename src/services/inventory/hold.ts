@@ -16,10 +16,11 @@ import { cannotHold, closed, keyReused, notFound, short, taken } from "./refusal
 import {
   after,
   commitOf,
-  extension,
   identityOf,
+  isExtension,
   isOpen,
   isOverdue,
+  isSpokenFor,
   keyOfOrder,
   releaseOf,
   remainingLines,
@@ -32,6 +33,7 @@ type Decided = Decision<InventoryEvent, InventoryRefusal>;
 export function confirm(book: StockBook, command: ConfirmReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
+  if (isSpokenFor(reservation)) return refuse(taken(reservation));
   if (reservation.status === "confirmed" || reservation.status === "committed") return accept();
   if (!isOpen(reservation) || isOverdue(reservation, book.now)) return refuse(closed(reservation, book.now));
   return accept({ type: "InventoryConfirmed", data: identityOf(reservation) });
@@ -84,7 +86,8 @@ export function commit(book: StockBook, command: CommitReservation): Decided {
   const reservation = book.reservation(command.reservation_id);
   if (reservation === undefined) return refuse(notFound(command.reservation_id));
   if (command.settle === true) return settleUp(book, reservation);
-  const { key = null } = command;
+  const { key = null, order_id } = command;
+  if (isSpokenFor(reservation) && order_id !== reservation.order_id) return refuse(taken(reservation));
   const earlier = key === null ? undefined : useOf(reservation, key);
   if (key !== null && earlier !== undefined) {
     const same =
@@ -175,7 +178,7 @@ export function extend(book: StockBook, command: ExtendReservation): Decided {
   const { ttl_seconds = book.settings.hold_ttl_seconds, key = null } = command;
   const earlier = key === null ? undefined : useOf(reservation, key);
   if (key !== null && earlier !== undefined) {
-    return earlier === extension ? accept() : refuse(keyReused(key));
+    return isExtension(earlier, command.ttl_seconds) ? accept() : refuse(keyReused(key));
   }
   const expires_at = after(book.now, ttl_seconds);
   const extended: InventoryEvent = {

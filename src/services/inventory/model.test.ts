@@ -12,6 +12,7 @@ import { answerOf, at, expire, InventoryTables, reserve, testSettings } from "..
 import { batches, everywhere, opening, runs, story } from "../../testing/inventory-story.ts";
 import type {
   AdjustStock,
+  CommitReservation,
   CountStock,
   ExtendReservation,
   InventoryCommand,
@@ -80,9 +81,7 @@ class Model {
       case "SecureReservation":
         return this.secure(command);
       case "CommitReservation":
-        return command.settle
-          ? this.settleUp(command.reservation_id)
-          : this.ship(command.reservation_id, command.lines, command.key!);
+        return command.settle ? this.settleUp(command.reservation_id) : this.ship(command);
       case "ReleaseReservation":
         return this.release(command);
       case "ExtendReservation":
@@ -102,13 +101,14 @@ class Model {
 
   private reserve(command: ReserveStock): string {
     const { reservation_id: id, lines, ttl_seconds = 900, order_id: order = null, key } = command;
+    const name = nameOf(command);
     const wants = total(lines);
     const hold = this.holds[id];
     if (hold === undefined) {
       const refusal = this.whyNot(wants);
       if (refusal === null) {
         this.holds[id] = this.newHold(id, { wants, order, until: this.seconds + ttl_seconds });
-        if (key !== undefined) this.holds[id].parcels[key] = "held";
+        if (name !== undefined) this.holds[id].parcels[name] = "held";
         this.move(Object.keys(wants));
         return "held";
       }
@@ -117,9 +117,11 @@ class Model {
       }
       return refusal;
     }
-    if (key !== undefined || (order !== null && command.remember_refusal)) return this.answer(hold, command);
+    if (name !== undefined) return this.answer(hold, command);
     if (hold.refusal !== "") return hold.refusal;
     if (!this.isAlive(hold)) return "inventory.reservation_closed";
+    if (this.isSpokenFor(hold) && (hold.order !== null || order === null))
+      return "inventory.reservation_taken";
     return this.amend(hold, command) ?? hold.status;
   }
 
@@ -144,8 +146,13 @@ class Model {
     if (refusal !== null) return this.turnDown(hold, command, refusal);
     this.revive(hold, total(lines), ttl_seconds);
     hold.order = order_id ?? null;
-    if (order_id === undefined) hold.parcels[key] = "held";
+    hold.parcels[key] = "held";
     return hold.status;
+  }
+
+  /** For a cart or for an order, of which only their own events tell what becomes of it. */
+  private isSpokenFor({ order, parcels }: Hold): boolean {
+    return order === null ? Object.values(parcels).includes("held") : parcels[`order/${order}`] === "held";
   }
 
   private turnDown(hold: Hold, { order_id, key }: ReserveStock, refusal: string): string {
@@ -159,7 +166,9 @@ class Model {
   }
 
   /** Why not, or null. */
-  private amend(hold: Hold, { lines, ttl_seconds, order_id, key }: ReserveStock): string | null {
+  private amend(hold: Hold, command: ReserveStock): string | null {
+    const { lines, ttl_seconds, order_id } = command;
+    const key = nameOf(command);
     const wants = total(lines);
     const changed = [...new Set([...Object.keys(hold.wants), ...Object.keys(wants)])].filter(
       (place) => wants[place] !== hold.wants[place],
@@ -231,15 +240,17 @@ class Model {
   private confirm(id: string): string {
     const hold = this.holds[id];
     if (hold === undefined) return "inventory.reservation_not_found";
+    if (this.isSpokenFor(hold)) return "inventory.reservation_taken";
     if (hold.status === "committed") return "committed";
     if (!this.isAlive(hold)) return "inventory.reservation_closed";
     hold.status = "confirmed";
     return "confirmed";
   }
 
-  private ship(id: string, lines: readonly Line[] | undefined, key: string): string {
+  private ship({ reservation_id: id, lines, key = "", order_id }: CommitReservation): string {
     const hold = this.holds[id];
     if (hold === undefined) return "inventory.reservation_not_found";
+    if (this.isSpokenFor(hold) && order_id !== hold.order) return "inventory.reservation_taken";
     const said = hold.parcels[key];
     if (said !== undefined) {
       const same = lines === undefined ? hold.status === "committed" : said === spelled(total(lines));
@@ -292,10 +303,15 @@ class Model {
     return hold.status;
   }
 
-  private extend({ reservation_id: id, ttl_seconds = 900, key, retake }: ExtendReservation): string {
+  private extend(command: ExtendReservation): string {
+    const { reservation_id: id, ttl_seconds = 900, key, retake } = command;
     const hold = this.holds[id];
     if (hold === undefined) return "inventory.reservation_not_found";
-    if (key !== undefined && hold.parcels[key] !== undefined) return hold.status;
+    const said = key === undefined ? undefined : hold.parcels[key];
+    if (said !== undefined) {
+      const isSame = command.ttl_seconds === undefined || said === `extended by ${ttl_seconds}`;
+      return isSame ? hold.status : "inventory.key_reused";
+    }
     if (retake && hold.status === "expired") {
       const refusal = this.retake(hold, ttl_seconds);
       if (refusal !== null) return refusal;
@@ -303,7 +319,7 @@ class Model {
     if (!(retake ? this.isOpen(hold) : this.isAlive(hold))) return "inventory.reservation_closed";
     if (hold.status === "confirmed") return hold.status;
     hold.until = this.seconds + ttl_seconds;
-    if (key !== undefined) hold.parcels[key] = "extended";
+    if (key !== undefined) hold.parcels[key] = `extended by ${ttl_seconds}`;
     return hold.status;
   }
 
@@ -477,6 +493,11 @@ class Model {
   private move(places: string[]): void {
     for (const place of places) this.versions[place]!++;
   }
+}
+
+/** Under which a cart or an order asks. */
+function nameOf({ key, order_id, remember_refusal }: ReserveStock): string | undefined {
+  return key ?? (order_id !== undefined && remember_refusal ? `order/${order_id}` : undefined);
 }
 
 function placeOf({ store_id, sku }: { store_id: string; sku: string }): string {

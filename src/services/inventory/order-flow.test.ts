@@ -32,6 +32,8 @@ import type { InventoryCommand, InventoryEvent } from "./contract/index.ts";
 
 const mugs = stock("MUG", 10);
 const o1 = { order_id: "o1" };
+/** The order has asked for it by its own event. */
+const byO1 = { ...o1, key: "order/o1" };
 
 /** What the order flow asks for. */
 const created = (id: string, quantities: Record<string, number>, order_id = "o1") =>
@@ -52,7 +54,7 @@ const letGo = (id: string) => release(id, "cart_emptied", { unless_adopted: true
 describe("an order", () => {
   it("is reserved, paid, and shipped as a whole", () => {
     const shop = given(mugs);
-    shop.when(created("o1", { MUG: 3 })).then(reserved("o1", { MUG: 3 }, o1));
+    shop.when(created("o1", { MUG: 3 })).then(reserved("o1", { MUG: 3 }, byO1));
     shop.when(paid("o1")).then(confirmed("o1", "o1"));
     shop
       .when(settleUp("o1"))
@@ -65,16 +67,16 @@ describe("an order", () => {
     given(mugs)
       .when(created("o1", { MUG: 3 }), paid("o1"), settleUp("o1"))
       .then(
-        reserved("o1", { MUG: 3 }, o1),
+        reserved("o1", { MUG: 3 }, byO1),
         confirmed("o1", "o1"),
         committed("o1", { MUG: 3 }, { ...o1, key: null }),
       );
   });
 
   it("is shipped in parts, and then the rest", () => {
-    const shop = given(mugs, reserved("o1", { MUG: 5 }, o1), confirmed("o1", "o1"));
+    const shop = given(mugs, reserved("o1", { MUG: 5 }, byO1), confirmed("o1", "o1"));
     shop
-      .when(commit("o1", { MUG: 2 }, "part-1"))
+      .when({ ...commit("o1", { MUG: 2 }, "part-1"), ...o1 })
       .then(committed("o1", { MUG: 2 }, { ...o1, key: "part-1", complete: false }));
     shop
       .when(settleUp("o1"))
@@ -93,7 +95,7 @@ describe("an order", () => {
 
   it("that is created again changes nothing, whatever has become of it", () => {
     const again = created("o1", { MUG: 3 });
-    const held = reserved("o1", { MUG: 3 }, o1);
+    const held = reserved("o1", { MUG: 3 }, byO1);
     const stories: InventoryEvent[][] = [
       [held],
       [held, confirmed("o1", "o1")],
@@ -110,21 +112,21 @@ describe("an order", () => {
   });
 
   it("that is created again after its hold expired is not held a second time by the sweep's batch", () => {
-    given(mugs, reserved("o1", { MUG: 3 }, { ...o1, until: 60 }))
+    given(mugs, reserved("o1", { MUG: 3 }, { ...byO1, until: 60 }))
       .after(60)
       .when(expire(), created("o1", { MUG: 3 }))
       .then(expired("o1", { MUG: 3 }, "o1"));
   });
 
   it("pays in time up to the sweep: until then its stock is still its own", () => {
-    given(mugs, reserved("o1", { MUG: 3 }, { ...o1, until: 60 }))
+    given(mugs, reserved("o1", { MUG: 3 }, { ...byO1, until: 60 }))
       .after(3_600)
       .when(paid("o1"))
       .then(confirmed("o1", "o1"));
   });
 
   it("of another name cannot pay for it", () => {
-    given(mugs, reserved("o1", { MUG: 3 }, o1))
+    given(mugs, reserved("o1", { MUG: 3 }, byO1))
       .when(paid("o1", "o2"))
       .thenRefused("inventory.reservation_taken");
     given(mugs).when(paid("o1")).thenRefused("inventory.reservation_not_found");
@@ -132,7 +134,7 @@ describe("an order", () => {
 });
 
 describe("every message a second time does nothing:", () => {
-  const held = reserved("o1", { MUG: 5 }, o1);
+  const held = reserved("o1", { MUG: 5 }, byO1);
   const done = committed("o1", { MUG: 5 }, { ...o1, key: null });
   const gone = confirmationFailed("o1", "inventory.insufficient_stock", "o1");
   it.each<[string, InventoryEvent[], InventoryCommand]>([
@@ -180,7 +182,7 @@ describe("every message a second time does nothing:", () => {
     ],
     [
       "the cart's wish, once the hold is the order's",
-      [reserved("c1", { MUG: 2 }, { key: "k1" }), reserved("c1", {}, o1)],
+      [reserved("c1", { MUG: 2 }, { key: "k1" }), reserved("c1", {}, byO1)],
       asked("c1", "k1", { MUG: 2 }),
     ],
     [
@@ -195,7 +197,7 @@ describe("every message a second time does nothing:", () => {
 });
 
 describe("a payment after the hold has expired", () => {
-  const late = [mugs, reserved("o1", { MUG: 3 }, o1), expired("o1", { MUG: 3 }, "o1")];
+  const late = [mugs, reserved("o1", { MUG: 3 }, byO1), expired("o1", { MUG: 3 }, "o1")];
 
   it("takes the stock again", () => {
     given(...late)
@@ -213,7 +215,7 @@ describe("a payment after the hold has expired", () => {
   it("takes again only what has not been shipped", () => {
     given(
       mugs,
-      reserved("o1", { MUG: 5 }, o1),
+      reserved("o1", { MUG: 5 }, byO1),
       committed("o1", { MUG: 2 }, { ...o1, complete: false }),
       expired("o1", { MUG: 3 }, "o1"),
     )
@@ -251,7 +253,7 @@ describe("a payment after the hold has expired", () => {
 
 describe("an order that ends", () => {
   it("gives back what it holds, paid or not", () => {
-    const held = [mugs, reserved("o1", { MUG: 3 }, o1)];
+    const held = [mugs, reserved("o1", { MUG: 3 }, byO1)];
     given(...held)
       .when(ended("o1"))
       .then(released("o1", { MUG: 3 }, o1));
@@ -271,14 +273,14 @@ describe("an order that ends", () => {
   });
 
   it("leaves the hold of another order alone", () => {
-    given(mugs, reserved("r1", { MUG: 3 }, o1))
+    given(mugs, reserved("r1", { MUG: 3 }, byO1))
       .when(ended("r1", "o2"))
       .thenNothing();
   });
 });
 
 describe("stock that is reduced with the payment", () => {
-  const held = [mugs, reserved("o1", { MUG: 3 }, o1)];
+  const held = [mugs, reserved("o1", { MUG: 3 }, byO1)];
 
   it("is committed at once, and what is shipped then takes no more", () => {
     const shop = given(...held).committingOnPayment();
@@ -314,7 +316,7 @@ describe("stock that is reduced with the payment", () => {
 });
 
 describe("a payment that is delayed", () => {
-  const held = reserved("o1", { MUG: 3 }, o1);
+  const held = reserved("o1", { MUG: 3 }, byO1);
 
   it("keeps the hold from now on, once for each delay", () => {
     const shop = given(mugs, held).after(100);
@@ -356,7 +358,7 @@ describe("a payment that is delayed", () => {
 });
 
 describe("goods that have left", () => {
-  const confirmedOrder = [stock("MUG", 5), reserved("o1", { MUG: 4 }, o1), confirmed("o1", "o1")];
+  const confirmedOrder = [stock("MUG", 5), reserved("o1", { MUG: 4 }, byO1), confirmed("o1", "o1")];
 
   it("complete the order though a forced count has driven its hold out, and take nothing more", () => {
     const shop = given(...confirmedOrder);
@@ -367,7 +369,7 @@ describe("goods that have left", () => {
         adjusted(null, { MUG: -4 }, "stocktaking"),
         shortfall("MUG", { o1: { ...o1, quantity: 4, status: "confirmed" } }),
       );
-    shop.when(commit("o1", { MUG: 1 }, "part-1")).thenRefused("inventory.reservation_closed");
+    shop.when({ ...commit("o1", { MUG: 1 }, "part-1"), ...o1 }).thenRefused("inventory.reservation_closed");
     shop
       .when(settleUp("o1"))
       .then(committed("o1", {}, { ...o1, key: null }))
@@ -377,7 +379,7 @@ describe("goods that have left", () => {
   });
 
   it("are taken out of a hold that has expired, where it is still to be had", () => {
-    const lapsed = [stock("MUG", 5), reserved("o1", { MUG: 4 }, o1), expired("o1", { MUG: 4 }, "o1")];
+    const lapsed = [stock("MUG", 5), reserved("o1", { MUG: 4 }, byO1), expired("o1", { MUG: 4 }, "o1")];
     given(...lapsed)
       .when(settleUp("o1"))
       .then(retaken("o1", { MUG: 4 }, o1), committed("o1", { MUG: 4 }, { ...o1, key: null }))
@@ -461,13 +463,45 @@ describe("a cart's wish is always answered by an event that names it", () => {
     given(mugs, first, released("c1", { MUG: 2 }))
       .when(asked("c1", "k2", { MUG: 1 }))
       .thenHappened(refused("inventory.reservation_closed"));
-    given(mugs, first, reserved("c1", {}, o1))
+    given(mugs, first, reserved("c1", {}, byO1))
       .when(asked("c1", "k2", { MUG: 1 }))
       .thenHappened(refused("inventory.reservation_taken"))
       .leavingReservation("c1", { status: "held", order_id: "o1", refusal: null });
-    given(mugs, first)
+    given(mugs, reserved("c1", { MUG: 2 }))
       .when(confirm("c1"), asked("c1", "k2", { MUG: 1 }))
       .thenHappened(confirmed("c1"), refused("inventory.reservation_taken"));
+  });
+});
+
+describe("no client but the one who asked for it may", () => {
+  const ofOrder = [mugs, reserved("o1", { MUG: 3 }, byO1)];
+  const ofCart = [mugs, reserved("c1", { MUG: 3 }, { key: "k1" })];
+
+  it.each<[string, InventoryCommand, InventoryCommand]>([
+    ["confirm it", confirm("o1"), confirm("c1")],
+    ["commit it", commit("o1"), commit("c1")],
+    ["commit a part of it", commit("o1", { MUG: 1 }), commit("c1", { MUG: 1 })],
+    ["amend it", reserve("o1", { MUG: 1 }), reserve("c1", { MUG: 1 })],
+    ["ask for it again", reserve("o1", { MUG: 3 }), reserve("c1", { MUG: 3 })],
+  ])("%s, be it an order's or a cart's", (_, asksOrder, asksCart) => {
+    given(...ofOrder)
+      .when(asksOrder)
+      .thenRefused("inventory.reservation_taken");
+    given(...ofCart)
+      .when(asksCart)
+      .thenRefused("inventory.reservation_taken");
+  });
+
+  it("commit a part of it in the name of another order", () => {
+    given(...ofOrder)
+      .when({ ...commit("o1", { MUG: 1 }), order_id: "o2" })
+      .thenRefused("inventory.reservation_taken");
+  });
+
+  it("but an order that a client has named for its own hold is the client's", () => {
+    const shop = given(mugs, reserved("r1", { MUG: 3 }, o1));
+    shop.when(confirm("r1")).then(confirmed("r1", "o1"));
+    shop.when(commit("r1")).then(committed("r1", { MUG: 3 }, { ...o1, key: "parcel-1" }));
   });
 });
 
@@ -482,7 +516,7 @@ describe("a cart's hold becomes the order's", () => {
     given(...cart)
       .after(60)
       .when(created("c1", { MUG: 3, PEN: 1 }), reserve("r2", { MUG: 1 }))
-      .thenHappened(reserved("c1", {}, { ...o1, until: 960 }))
+      .thenHappened(reserved("c1", {}, { ...byO1, until: 960 }))
       .leaving("MUG", { quantity_available: 0, version: 3 })
       .leavingReservation("c1", { status: "held", order_id: "o1", expires_at: at(960) });
   });
@@ -490,14 +524,14 @@ describe("a cart's hold becomes the order's", () => {
   it("with the difference, where the order wants other lines", () => {
     given(...cart)
       .when(created("c1", { MUG: 1, PEN: 2 }))
-      .then(reduced("c1", { MUG: 2 }), reserved("c1", { PEN: 1 }, o1));
+      .then(reduced("c1", { MUG: 2 }), reserved("c1", { PEN: 1 }, byO1));
   });
 
   it("though it is overdue and not yet swept", () => {
     given(...cart)
       .after(1_800)
       .when(created("c1", { MUG: 3, PEN: 1 }))
-      .then(reserved("c1", {}, { ...o1, until: 2_700 }));
+      .then(reserved("c1", {}, { ...byO1, until: 2_700 }));
   });
 
   it("and is let go as a whole when it cannot be made to fit the order", () => {
@@ -518,7 +552,7 @@ describe("a cart's hold becomes the order's", () => {
     given(...lapsed)
       .after(2_000)
       .when(created("c1", { MUG: 2 }))
-      .then(retaken("c1", { MUG: 2 }, { ...o1, until: 2_900 }))
+      .then(reserved("c1", { MUG: 2 }, { ...byO1, until: 2_900 }))
       .leavingReservation("c1", { order_id: "o1", lines: [{ ...line("MUG", 2), quantity_committed: 0 }] });
     const shop = given(...lapsed, reserved("r2", { MUG: 2 }));
     shop
@@ -537,12 +571,12 @@ describe("a cart's hold becomes the order's", () => {
   it("even if the cart could not have it before", () => {
     given(mugs, refusedForGood("c1", "inventory.insufficient_stock", { key: "k1" }))
       .when(created("c1", { MUG: 1 }))
-      .then(reserved("c1", { MUG: 1 }, o1))
+      .then(reserved("c1", { MUG: 1 }, byO1))
       .leavingReservation("c1", { status: "held", order_id: "o1", refusal: null });
   });
 
   it("for one order only; the other is refused, and its end ends nothing", () => {
-    const shop = given(...cart, reserved("c1", {}, o1));
+    const shop = given(...cart, reserved("c1", {}, byO1));
     shop
       .when(created("c1", { MUG: 3, PEN: 1 }, "o2"))
       .thenHappened(refusedForGood("c1", "inventory.reservation_taken", { order_id: "o2" }))
@@ -564,7 +598,7 @@ describe("a cart's hold becomes the order's", () => {
     given(...cart)
       .when(letGo("c1"))
       .then(released("c1", { MUG: 3, PEN: 1 }, { reason: "cart_emptied" }));
-    given(...cart, reserved("c1", {}, o1))
+    given(...cart, reserved("c1", {}, byO1))
       .when(letGo("c1"))
       .thenNothing();
     given(...cart, expired("c1", { MUG: 3, PEN: 1 }))

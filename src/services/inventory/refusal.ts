@@ -7,19 +7,25 @@ import type {
   Reservation,
   ShortLine,
 } from "./contract/index.ts";
-import { isOverdue } from "./reservation.ts";
+import { heldOf, isOverdue, isSpokenFor } from "./reservation.ts";
 
-/** Why these lines cannot be held in addition to what is held; in order of precedence. */
-export function cannotHold(book: StockBook, lines: readonly Line[]): InventoryRefusal | undefined {
+/** Why these lines cannot be held in addition to what is held; in order of precedence. `by` is who holds some already. */
+export function cannotHold(
+  book: StockBook,
+  lines: readonly Line[],
+  by?: Reservation,
+): InventoryRefusal | undefined {
   const unknown = lines.filter((line) => !book.isListed(line));
   if (unknown.length > 0) return unknownSku(unknown);
   const overflow = tooMuch(lines);
   if (overflow !== undefined) return overflow;
   const available = (line: Line) => book.stock(line)?.quantity_available ?? 0;
   const missing = lines.filter((line) => line.quantity > available(line));
-  return missing.length === 0
-    ? undefined
-    : insufficient(missing.map((line) => short(line, line.quantity, available(line))));
+  if (missing.length === 0) return undefined;
+  const held = (line: Line) => (by === undefined ? 0 : heldOf(by, line));
+  return insufficient(
+    missing.map((line) => short(line, line.quantity + held(line), available(line) + held(line))),
+  );
 }
 
 function insufficient(lines: readonly ShortLine[]): InventoryRefusal {
@@ -69,10 +75,12 @@ export function closed(reservation: Reservation, now: Date): InventoryRefusal {
   };
 }
 
-export function taken({ id, order_id, status }: Reservation): InventoryRefusal {
+export function taken(reservation: Reservation): InventoryRefusal {
+  const { id, order_id, status } = reservation;
+  const owner = isSpokenFor(reservation) ? "belongs to a cart" : `is ${status} already`;
   return {
     code: "inventory.reservation_taken",
-    detail: `The reservation ${id} ${order_id === null ? `is ${status} already` : `belongs to the order ${order_id}`}.`,
+    detail: `The reservation ${id} ${order_id === null ? owner : `belongs to the order ${order_id}`}.`,
   };
 }
 

@@ -273,7 +273,7 @@ describe("an amendment moves only the difference", () => {
   it("or nothing, when the more is not there", () => {
     given(mugs, pens, reserved("r1", { MUG: 5, PEN: 1 }))
       .when(reserve("r1", { MUG: 1, PEN: 9 }))
-      .thenRefused("inventory.insufficient_stock", { PEN: { requested: 8, available: 3 } })
+      .thenRefused("inventory.insufficient_stock", { PEN: { requested: 9, available: 4 } })
       .leaving("MUG", { quantity_reserved: 5 });
   });
 
@@ -443,6 +443,9 @@ describe("committing", () => {
     given(...held)
       .when(commit("r1", { MUG: 1 }, "k1"), extend("r1", 60, "k1"))
       .thenAnswers("held", "inventory.key_reused");
+    given(...held)
+      .when(extend("r1", 60, "k1"), extend("r1", 60, "k1"), extend("r1", 61, "k1"))
+      .thenAnswers("held", "held", "inventory.key_reused");
   });
 
   it("of the whole does nothing once the whole is committed, under any key", () => {

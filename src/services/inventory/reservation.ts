@@ -70,20 +70,20 @@ export function evolveReservation(
   const base = before ?? unborn(event, at);
   return {
     ...base,
-    ...changed(base, event),
+    ...changed(base, event, at),
     updated_at: at,
     positions: withPosition(base.positions, position),
   };
 }
 
-function changed(base: Reservation, event: ReservationEvent): Partial<Reservation> {
+function changed(base: Reservation, event: ReservationEvent, at: Date): Partial<Reservation> {
   switch (event.type) {
     case "InventoryReserved": {
       const { lines, expires_at, order_id, key } = event.data;
       const rest = {
         expires_at,
         order_id: order_id ?? base.order_id,
-        keys: withKey(base.keys, key, cartHold),
+        keys: withKey(base.keys, key, hold),
       };
       return isOpen(base)
         ? { ...rest, lines: addedLines(base.lines, lines) }
@@ -99,8 +99,11 @@ function changed(base: Reservation, event: ReservationEvent): Partial<Reservatio
       return { refusal: event.data.refusal };
     case "InventoryConfirmed":
       return { status: "confirmed", expires_at: null };
-    case "InventoryExtended":
-      return { expires_at: event.data.expires_at, keys: withKey(base.keys, event.data.key, extension) };
+    case "InventoryExtended": {
+      const { expires_at, key } = event.data;
+      const ttl_seconds = (expires_at.getTime() - at.getTime()) / 1_000;
+      return { expires_at, keys: withKey(base.keys, key, extensionBy(ttl_seconds)) };
+    }
     case "InventoryReleased": {
       const { now, reason, lines } = event.data;
       return now === null
@@ -154,10 +157,27 @@ function turnedDown(
   return order_id === null ? { keys } : { order_id, refusal, keys };
 }
 
-/** What a key can have been used for. */
-export const extension = "extension";
-const cartHold = "hold";
+/** What a key can have been used for, beside commits. */
+const extension = "extension";
+const hold = "hold";
 const refusedHold = "refused ";
+
+/** It is a cart's or an order's of ours: what becomes of it is told by their events, and by nobody else. */
+export function isSpokenFor(reservation: Reservation): boolean {
+  const { order_id, keys } = reservation;
+  if (order_id !== null) return useOf(reservation, keyOfOrder(order_id)) === hold;
+  return keys.some((entry) => entry.endsWith(` ${hold}`));
+}
+
+/** Without a time, any extension; what was kept of older ones does not say by how much. */
+export function isExtension(use: string, ttl_seconds?: number): boolean {
+  if (use === extension) return true;
+  return ttl_seconds === undefined ? use.startsWith(`${extension} `) : use === extensionBy(ttl_seconds);
+}
+
+function extensionBy(ttl_seconds: number): string {
+  return `${extension} ${ttl_seconds}`;
+}
 
 /** What was answered to a cart or an order before; undefined when a hold was not asked for under this key. */
 export function answerOf(reservation: Reservation, key: string): "held" | InventoryRefusalCode | undefined {
@@ -166,7 +186,7 @@ export function answerOf(reservation: Reservation, key: string): "held" | Invent
   return use.startsWith(refusedHold) ? (use.slice(refusedHold.length) as InventoryRefusalCode) : "held";
 }
 
-/** A key that no client can choose: for an order that has asked for what belongs to somebody else. */
+/** Under which an order asks for its hold: a key that no client can choose. */
 export function keyOfOrder(order_id: string): string {
   return `order/${order_id}`;
 }

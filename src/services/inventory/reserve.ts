@@ -9,7 +9,16 @@ import type {
   ShortLine,
 } from "./contract/index.ts";
 import { cannotHold, closed, refusedBefore, short, taken, tooMuch } from "./refusal.ts";
-import { after, answerOf, identityOf, isOpen, isOverdue, keyOfOrder, releaseOf } from "./reservation.ts";
+import {
+  after,
+  answerOf,
+  identityOf,
+  isOpen,
+  isOverdue,
+  isSpokenFor,
+  keyOfOrder,
+  releaseOf,
+} from "./reservation.ts";
 import { keyOf, mergeLines } from "./stock.ts";
 
 type Decided = Decision<InventoryEvent, InventoryRefusal>;
@@ -17,22 +26,26 @@ type Decided = Decision<InventoryEvent, InventoryRefusal>;
 export function reserve(book: StockBook, command: ReserveStock): Decided {
   const existing = book.reservation(command.reservation_id);
   if (existing === undefined) return take(book, command);
-  const isSaga = command.key !== undefined || (command.remember_refusal && command.order_id !== undefined);
-  return isSaga ? answerOnce(book, existing, command) : reserveAgain(book, existing, command);
+  return nameOf(command) === null
+    ? reserveAgain(book, existing, command)
+    : answerOnce(book, existing, command);
 }
 
 /** Holds all that is asked for. */
-function take(book: StockBook, command: ReserveStock, before?: Reservation): Decided {
-  const { reservation_id, order_id = null, key = null, remember_refusal } = command;
+function take(book: StockBook, command: ReserveStock): Decided {
+  const { reservation_id, order_id = null, key, remember_refusal } = command;
   const lines = mergeLines(command.lines);
   const refusal = cannotHold(book, lines);
   if (refusal !== undefined) {
-    return remember_refusal || key !== null ? accept(failed(command, refusal)) : refuse(refusal);
+    return remember_refusal || key !== undefined ? accept(failed(command, refusal)) : refuse(refusal);
   }
   const data = { reservation_id, order_id, lines, expires_at: newExpiry(book, command) };
-  return before?.status === "expired" && key === null
-    ? accept({ type: "InventoryRetaken", data })
-    : accept({ type: "InventoryReserved", data: { ...data, key } });
+  return accept({ type: "InventoryReserved", data: { ...data, key: nameOf(command) } });
+}
+
+/** Under which it asks, if it is a cart or an order: they are answered once. */
+function nameOf({ key, order_id, remember_refusal }: ReserveStock): string | null {
+  return key ?? (remember_refusal && order_id !== undefined ? keyOfOrder(order_id) : null);
 }
 
 function newExpiry(book: StockBook, { ttl_seconds }: ReserveStock): Date {
@@ -51,7 +64,7 @@ function answerOnce(book: StockBook, existing: Reservation, command: ReserveStoc
   if (answered !== undefined) return answered;
   if (isTaken(existing)) return accept(failed(command, taken(existing)));
   if (existing.status === "released") return accept(failed(command, closed(existing, book.now)));
-  return existing.status === "held" ? takeOver(book, existing, command) : take(book, command, existing);
+  return existing.status === "held" ? takeOver(book, existing, command) : take(book, command);
 }
 
 function answeredBefore(existing: Reservation, { order_id, key }: ReserveStock): Decided | undefined {
@@ -81,6 +94,8 @@ function takeOver(book: StockBook, existing: Reservation, command: ReserveStock)
 function reserveAgain(book: StockBook, existing: Reservation, command: ReserveStock): Decided {
   if (existing.refusal !== null) return refuse(existing.refusal);
   if (!isOpen(existing) || isOverdue(existing, book.now)) return refuse(closed(existing, book.now));
+  const isAdopted = existing.order_id === null && command.order_id !== undefined;
+  if (isSpokenFor(existing) && !isAdopted) return refuse(taken(existing));
   return amend(book, existing, command);
 }
 
@@ -96,12 +111,13 @@ function amend(book: StockBook, existing: Reservation, command: ReserveStock): D
       lines: tooLate,
     });
   }
-  const refusal = cannotHold(book, more) ?? tooMuch(lines);
+  const refusal = cannotHold(book, more, existing) ?? tooMuch(lines);
   if (refusal !== undefined) return refuse(refusal);
 
   const changes = more.length > 0 || less.length > 0;
   const identity = identityOf(existing);
-  const { key = null, ttl_seconds } = command;
+  const { ttl_seconds } = command;
+  const key = nameOf(command);
   const order_id = existing.order_id ?? command.order_id ?? null;
   const renews = key !== null || order_id !== existing.order_id;
   const events: InventoryEvent[] = [];

@@ -1,4 +1,5 @@
 import type { BusEvent } from "../../platform/bus/port.ts";
+import { holdsOfCarts } from "../carts/contract.ts";
 import type { OrderEvent } from "../orders/contract.ts";
 import type { PaymentCommand } from "./contract.ts";
 
@@ -8,9 +9,14 @@ export const topics = {
   inventory: ["InventoryReserved", "InventoryRetaken", "InventoryReleased"],
 } as const;
 
-/** Holds that belong to no order are none of our business, and there may be thousands of them a second. */
+/**
+ * Holds that belong to no order are none of our business, and there may be thousands of them a second. A client may name
+ * an order for a hold of its own: an order of ours has a hold of its own name, or that of its cart.
+ */
 export function isOfOrder({ topic, data }: BusEvent): boolean {
-  return topic !== "inventory" || (data as { order_id?: string | null }).order_id != null;
+  if (topic !== "inventory") return true;
+  const { order_id, reservation_id } = data as HoldEvent["data"];
+  return order_id !== null && (reservation_id === order_id || reservation_id.startsWith(holdsOfCarts));
 }
 
 /** What the events of orders and their stock ask of their payments. */

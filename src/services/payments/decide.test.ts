@@ -43,16 +43,16 @@ class Story {
     });
   }
 
-  held(): this {
-    return this.do({ type: "AllowCharge", payment_id: "o1", reservation_id: "r1", at: this.desk.now });
+  held(reservation_id = "r1"): this {
+    return this.do({ type: "AllowCharge", payment_id: "o1", reservation_id, at: this.desk.now });
   }
 
-  expired(at = this.desk.now): this {
+  expired(at = this.desk.now, reservation_id = "r1"): this {
     const detail = "expired";
     return this.do({
       type: "UndoPayment",
       payment_id: "o1",
-      reservation_id: "r1",
+      reservation_id,
       code: "hold_expired",
       detail,
       at,
@@ -150,6 +150,23 @@ describe("a payment", () => {
       () => story().held().expired().ordered(),
       "failed",
       ["PaymentFailed hold_expired"],
+    ],
+    ["does not begin with an expired hold of nobody's order", () => story().held().expired(), "open", []],
+    [
+      "is charged for the hold that was taken again before the amount was known",
+      () => story().held().expired().at(1).held().ordered(),
+      "charging",
+      [],
+    ],
+    ["waits for its own stock, whoever else names it", () => story().ordered().held("gift"), "open", []],
+    ["waits for it, whoever named it before", () => story().held("gift").ordered(), "open", []],
+    ["is charged for it then", () => story().held("gift").ordered().held(), "charging", []],
+    ["is charged for it, the latest before", () => story().held("gift").held().ordered(), "charging", []],
+    [
+      "goes on when another hold expires that names it",
+      () => charging().expired(undefined, "gift").charge(yes),
+      "succeeded",
+      ["PaymentSucceeded"],
     ],
     [
       "ends with its hold while nothing was ever sent",

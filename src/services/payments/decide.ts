@@ -35,26 +35,39 @@ function request(payment: Payment | undefined, command: CommandOf<"RequestPaymen
     return done(payment);
   }
   const { amount_minor, currency, token } = command;
-  return begun({ ...(payment ?? blank(command, desk.now)), amount_minor, currency, token }, desk);
+  const known = payment?.reservation_id === command.reservation_id ? payment : blank(command, desk.now);
+  const requested = { ...known, amount_minor, currency, token };
+  return known.code === null ? begun(requested, desk) : fail(requested, known.code, known.detail!);
 }
 
+/** Until the order is known, it may be anybody's hold that names it. */
 function allow(payment: Payment | undefined, command: CommandOf<"AllowCharge">, desk: Desk): Decided {
-  const held = { reserved: true, hold_at: command.at };
-  if (payment === undefined) return done({ ...blank(command, desk.now), ...held });
-  if (isOld(payment, command.at)) return done(payment);
+  const held = { reserved: true, hold_at: command.at, code: null, detail: null };
+  const isGuess = payment?.amount_minor === null && payment.reservation_id !== command.reservation_id;
+  if (payment === undefined || isGuess) return done({ ...blank(command, desk.now), ...held });
+  if (payment.reservation_id !== command.reservation_id || isOld(payment, command.at)) return done(payment);
   if (payment.status === "open" && !payment.reserved) return begun({ ...payment, ...held }, desk);
   // Taken again in time: the charge is wanted again.
   if (payment.status === "charging" && payment.code === "hold_expired") {
-    return done({ ...payment, ...held, code: null, detail: null });
+    return done({ ...payment, ...held });
   }
   return done(payment);
 }
 
-function undo(payment: Payment | undefined, command: CommandOf<"UndoPayment">, desk: Desk): Decided {
+function undo(
+  payment: Payment | undefined,
+  command: CommandOf<"UndoPayment">,
+  desk: Desk,
+): Decided<Payment | undefined> {
   const { code, detail, at } = command;
   const expires = code === "hold_expired";
-  if (payment === undefined) return fail(blank(command, desk.now), code, detail);
-  if (expires && isOld(payment, at)) return done(payment);
+  if (payment === undefined) return expires ? done(payment) : fail(blank(command, desk.now), code, detail);
+  if (expires && (payment.reservation_id !== command.reservation_id || isOld(payment, at)))
+    return done(payment);
+  // Nobody has asked for a payment yet, and if the order is none of ours nobody ever will.
+  if (expires && payment.amount_minor === null) {
+    return done({ ...payment, reserved: false, hold_at: at, code, detail });
+  }
   if (payment.status === "open") return fail(payment, code, detail);
   if (payment.status === "succeeded" && !expires) return refund({ ...payment, code, detail }, desk);
   if (payment.status !== "charging" || payment.code === "order_ended") return done(payment);

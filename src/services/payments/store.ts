@@ -80,7 +80,7 @@ const columns = {
 
 const names = Object.keys(columns) as (keyof Payment)[];
 const list = names.join(", ");
-const changing = names.filter((name) => name !== "reservation_id" && name !== "created_at");
+const changing = names.filter((name) => name !== "created_at");
 
 function unnested(columnNames: readonly (keyof Payment)[]): string {
   return `unnest(${columnNames.map((name, i) => `$${i + 1}::${columns[name]}[]`).join(", ")})`;

@@ -46,7 +46,7 @@ const asks: Record<string, [topic: string, data: object, command: object]> = {
   OrderPartlyShipped: [
     "fulfillment",
     { ...parcel, part: 2 },
-    { type: "CommitReservation", reservation_id: "c1", lines, key: "part-2" },
+    { type: "CommitReservation", ...order, lines, key: "part-2" },
   ],
   OrderFulfilled: [
     "fulfillment",

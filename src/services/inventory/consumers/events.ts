@@ -69,8 +69,8 @@ function commandFrom(event: FollowedEvent, id: string): InventoryCommand {
         retake: true,
       };
     case "OrderPartlyShipped": {
-      const { reservation_id, lines, part } = event.data;
-      return { type: "CommitReservation", reservation_id, lines, key: `part-${part}` };
+      const { reservation_id, order_id, lines, part } = event.data;
+      return { type: "CommitReservation", reservation_id, order_id, lines, key: `part-${part}` };
     }
     case "OrderFulfilled":
       return { type: "CommitReservation", reservation_id: event.data.reservation_id, settle: true };

@@ -33,6 +33,8 @@ export interface CommitReservation {
   readonly lines?: readonly Line[];
   /** Names this commit, so that it happens once however often it is sent; a part needs one. */
   readonly key?: string;
+  /** The order whose goods have left: the hold of an order is its own. */
+  readonly order_id?: string;
   /** The goods have left, whatever became of the hold: it is complete, with what can still be taken of it. */
   readonly settle?: true;
 }

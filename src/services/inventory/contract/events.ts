@@ -17,7 +17,7 @@ export type InventoryEvent<L extends Line = Line> =
   | { type: "SkuListed"; data: { product_id: string; sku: string; lines: readonly L[] } }
   | { type: "SkuDelisted"; data: { product_id: string; sku: string; lines: readonly L[] } }
   | { type: "StockOpened"; data: StockKey & { product_id: string } }
-  /** `lines` are what is held in addition; `key` is the cart's, when it was the one that asked. */
+  /** `lines` are what is held in addition; `key` is that of the cart or the order that asked. */
   | {
       type: "InventoryReserved";
       data: OfReservation & { lines: readonly L[]; expires_at: Date | null; key: string | null };

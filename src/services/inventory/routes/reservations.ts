@@ -32,7 +32,8 @@ export function registerReservationRoutes(app: HttpServer, inventory: Inventory)
         description:
           "The same id and lines answer the same, other lines on an open hold amend it by the difference. " +
           "With an order_id, the order takes over an open hold that has none yet, and it is held anew from now. " +
-          "A refusal leaves no trace: the same id may try again.",
+          "A refusal leaves no trace: the same id may try again. What our carts and orders hold is theirs: it can be " +
+          "neither amended nor confirmed nor committed here.",
         params: reservationParams,
         body: ReserveBody,
         response: { 200: ReservationView, 201: ReservationView },

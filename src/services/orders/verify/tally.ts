@@ -12,6 +12,10 @@ export interface Tally {
   completed: number;
   restocked: boolean;
   held: boolean;
+  /** It has lost its hold once: then less than was ordered may be left to take off the stock. */
+  lost: boolean;
+  /** Units by store and SKU that were ordered and not yet taken off the stock; negative: taken, and not ordered. */
+  readonly untaken: Map<string, number>;
   last_at: Date;
   wrong_total: string | undefined;
   /** The events that were counted when the order was looked at once more; undefined otherwise. */
@@ -39,15 +43,24 @@ export function newTally(order_id: string, at: Date, counted?: Set<string>): Tal
     completed: 0,
     restocked: false,
     held: false,
+    lost: false,
+    untaken: new Map(),
     last_at: at,
     wrong_total: undefined,
     counted,
   };
 }
 
+interface TalliedLine {
+  readonly store_id: string;
+  readonly sku: string;
+  readonly quantity: number;
+  readonly price_minor: number;
+}
+
 interface TalliedData {
   readonly reservation_id?: string;
-  readonly lines?: readonly { readonly quantity: number; readonly price_minor: number }[];
+  readonly lines?: readonly TalliedLine[];
   readonly total_minor?: number;
   readonly status?: string;
   readonly now?: string | null;
@@ -69,6 +82,7 @@ export function count(tally: Tally, { id, type, at, data }: TalliedEvent): void 
   switch (type) {
     case "OrderCreated":
       tally.reservation_id = said.reservation_id;
+      add(tally, said.lines, 1);
       tally.wrong_total =
         totalOf(said) === said.total_minor ? undefined : `${totalOf(said)}, not ${said.total_minor}`;
       return;
@@ -96,7 +110,7 @@ export function count(tally: Tally, { id, type, at, data }: TalliedEvent): void 
   }
 }
 
-function countStock(tally: Tally, type: string, { now, complete }: TalliedData): void {
+function countStock(tally: Tally, type: string, { now, complete, lines }: TalliedData): void {
   switch (type) {
     case "InventoryReserved":
     case "InventoryRetaken":
@@ -108,13 +122,30 @@ function countStock(tally: Tally, type: string, { now, complete }: TalliedData):
       tally.held = false;
       return;
     case "InventoryReleased":
-      if (now !== null) tally.held = false;
+      if (now === null) return;
+      tally.held = false;
+      tally.lost = true;
       return;
     case "InventoryCommitted":
+      add(tally, lines, -1);
       if (complete !== true) return;
       tally.held = false;
       tally.committed++;
   }
+}
+
+function add({ untaken }: Tally, lines: readonly TalliedLine[] = [], sign: 1 | -1): void {
+  for (const { store_id, sku, quantity } of lines) {
+    const key = `${sku} in ${store_id}`;
+    untaken.set(key, (untaken.get(key) ?? 0) + sign * quantity);
+  }
+}
+
+/** What of the stock does not fit what was ordered, once all of it has been taken. */
+function misfits({ untaken, lost }: Tally): string[] {
+  return [...untaken]
+    .filter(([, units]) => units < 0 || (units > 0 && !lost))
+    .map(([what, units]) => `${Math.abs(units)} ${units > 0 ? "too few" : "too many"} of ${what}`);
 }
 
 function end(tally: Tally, status: string): void {
@@ -153,6 +184,10 @@ export function owed(tally: Tally): string[] {
         ["was not shipped", fulfilled !== 1],
         ["was not taken off the stock", committed !== 1],
         ["still holds stock", held],
+        [
+          `was taken off the stock with ${misfits(tally).join(", ")}`,
+          committed === 1 && misfits(tally).length > 0,
+        ],
       ]
     : [
         ["still holds stock", held],

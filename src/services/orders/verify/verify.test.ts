@@ -201,6 +201,30 @@ describe("verify finds", () => {
     expect(await violations()).toContain(`${order.id} ${complaint}`);
   });
 
+  it.each<[string, (order: Order) => object[], string]>([
+    ["less", ({ lines: [mug] }) => [{ ...mug, quantity: 1 }], "1 too few of mug in main"],
+    ["more", ({ lines: [mug] }) => [{ ...mug, quantity: 5 }], "3 too many of mug in main"],
+    [
+      "something else",
+      ({ lines: [mug] }) => [{ ...mug, sku: "cup" }],
+      "2 too few of mug in main, 2 too many of cup in main",
+    ],
+  ])("an order for which %s was taken off the stock than it was for", async (_, linesOf, complaint) => {
+    const order = await paid();
+    await desk.shipped(order);
+    await desk.tell("inventory", "InventoryCommitted", {
+      ...desk.ofStock(order),
+      lines: linesOf(order),
+      key: null,
+      complete: true,
+    });
+    expect((await desk.order(order.id)).status).toBe("completed");
+    await longAgo();
+    expect(await violations()).toEqual([
+      `${order.id} is completed, but was taken off the stock with ${complaint}`,
+    ]);
+  });
+
   it("a second payment that comes long after everything was settled", async () => {
     const order = await completed();
     await longAgo();
