@@ -38,7 +38,8 @@ type Fault = { readonly on: RegExp; readonly status?: number; readonly loseAnswe
 
 /**
  * Speaks the part of Stripe's API that we use, and is as strict as Stripe: forms, bearer keys, and the same
- * Idempotency-Key with other parameters is an error. Cards: pm_ok, pm_declined, pm_processing, pm_3ds, pm_unknown.
+ * Idempotency-Key with other parameters is an error. Cards: pm_ok, pm_once (good for no second intent once it was
+ * charged), pm_declined, pm_processing, pm_3ds, pm_unknown.
  */
 export class StripeStandIn {
   readonly requests: StripeRequest[] = [];
@@ -99,7 +100,8 @@ export class StripeStandIn {
     const fault = this.faults.find(({ on }) => on.test(`${asked.method} ${asked.path}`));
     this.faults = this.faults.filter((other) => other !== fault);
     if (fault?.status !== undefined) {
-      send(response, refused(fault.status, "api_error", "Trouble"));
+      const type = fault.status === 400 ? "invalid_request_error" : "api_error";
+      send(response, refused(fault.status, type, "Trouble"));
       return;
     }
     const known = asked.key === undefined ? undefined : this.answers.get(asked.key);
@@ -131,6 +133,9 @@ export class StripeStandIn {
     if (payment_method === "pm_unknown") {
       return refused(400, "invalid_request_error", "No such PaymentMethod: 'pm_unknown'");
     }
+    if (payment_method === "pm_once" && this.wasCharged(payment_method)) {
+      return refused(400, "invalid_request_error", "The PaymentMethod was used before, without a Customer");
+    }
     const intent: Intent = {
       id: `pi_${this.intents.size + 1}`,
       object: "payment_intent",
@@ -144,6 +149,11 @@ export class StripeStandIn {
     };
     this.intents.set(intent.id, intent);
     return ok(intent);
+  }
+
+  private wasCharged(card: string): boolean {
+    const intents = [...this.intents.values()];
+    return intents.some(({ payment_method, status }) => payment_method === card && status === "succeeded");
   }
 
   private search(query: string): Answer {

@@ -91,6 +91,30 @@ describe("a charge by Stripe", () => {
     expect(await gateway.cancel(sinceYesterday)).toEqual(succeeded);
   });
 
+  it.each(["find", "cancel"] as const)(
+    "that used its card up is no decline a day later: %s tells of it",
+    async (ask) => {
+      const once = order("pm_once", sinceYesterday.due_at);
+      await gateway.charge(once);
+      stripe.forgetKeys();
+      stripe.fail({ on: /search$/, status: 400 });
+      await expect(gateway[ask](once)).rejects.toThrow(GatewayUnreachable);
+      expect(await gateway[ask](once)).toEqual(succeeded);
+      expect(statuses()).toEqual(["succeeded"]);
+    },
+  );
+
+  it.each(["find", "cancel"] as const)(
+    "whose card is refused a day later is declined when there is none: %s",
+    async (ask) => {
+      const detail = "No such PaymentMethod: 'pm_unknown'";
+      expect(await gateway[ask](order("pm_unknown", sinceYesterday.due_at))).toEqual({
+        status: "declined",
+        detail,
+      });
+    },
+  );
+
   it("is not charged beside an older intent that nobody confirmed", async () => {
     stripe.fail({ on: /confirm$/, status: 500 });
     await expect(gateway.charge(ok)).rejects.toThrow(GatewayUnreachable);

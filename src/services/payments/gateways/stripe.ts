@@ -47,24 +47,17 @@ export class StripeGateway implements Gateway {
   }
 
   async find(charge: Charge): Promise<ChargeOutcome | { status: "unknown" }> {
-    const created = await declinedOr(() => this.intents(charge));
+    const { created, forgotten } = await this.intents(charge);
+    const outcome = await this.cancelAll(forgotten);
+    if (outcome.status !== "cancelled") return outcome;
     if ("declined" in created) return created.declined;
-    const [current, ...forgotten] = created.answer;
-    for (const intent of forgotten) {
-      const outcome = await this.cancelIntent(intent);
-      if (outcome.status !== "cancelled") return outcome;
-    }
-    return isUnconfirmed(current!) ? { status: "unknown" } : outcomeOf(current!);
+    return isUnconfirmed(created.answer) ? { status: "unknown" } : outcomeOf(created.answer);
   }
 
   async cancel(charge: Charge): Promise<ChargeOutcome> {
-    const created = await declinedOr(() => this.intents(charge));
-    if ("declined" in created) return created.declined;
-    for (const intent of created.answer) {
-      const outcome = await this.cancelIntent(intent);
-      if (outcome.status !== "cancelled") return outcome;
-    }
-    return { status: "cancelled" };
+    const { created, forgotten } = await this.intents(charge);
+    if ("answer" in created) return this.cancelAll([created.answer, ...forgotten]);
+    return forgotten.length === 0 ? created.declined : this.cancelAll(forgotten);
   }
 
   async refund({ payment_id }: Charge, reference: string): Promise<RefundOutcome> {
@@ -139,6 +132,15 @@ export class StripeGateway implements Gateway {
     }
   }
 
+  /** Stops at the first that cannot be cancelled, and says what became of it. */
+  private async cancelAll(intents: readonly Intent[]): Promise<ChargeOutcome> {
+    for (const intent of intents) {
+      const outcome = await this.cancelIntent(intent);
+      if (outcome.status !== "cancelled") return outcome;
+    }
+    return { status: "cancelled" };
+  }
+
   private async cancelIntent({ id }: Intent): Promise<ChargeOutcome> {
     try {
       return outcomeOf(await reached(() => this.stripe.paymentIntents.cancel(id)));
@@ -150,23 +152,37 @@ export class StripeGateway implements Gateway {
 
   /** What was asked does not fit the state that the intent is in: somebody else was faster. */
   private async lookAt(id: string, refused: Error): Promise<ChargeOutcome> {
-    const intent = await reached(() => this.stripe.paymentIntents.retrieve(id));
+    const intent = await this.retrieve(id);
     return isUnconfirmed(intent) ? { status: "declined", detail: refused.message } : outcomeOf(intent);
   }
 
   /**
    * The charge's intent as it is now. Stripe forgets keys after a day: an intent that was created long after the charge
-   * was due may have forgotten ones beside it, whoever created it.
+   * was due may have forgotten ones beside it, whoever created it. So may one that is refused then: a card that was
+   * charged once is often good for no second intent.
    */
-  private async intents(charge: Charge): Promise<Intent[]> {
+  private async intents(charge: Charge): Promise<{ created: Created; forgotten: Intent[] }> {
+    const created = await declinedOr(() => this.current(charge));
+    const at = "answer" in created ? created.answer.created * 1_000 : Date.now();
+    if (at - charge.due_at.getTime() < keysLastMs) return { created, forgotten: [] };
+    const found = await this.search(charge);
+    const current = "answer" in created ? created.answer.id : undefined;
+    return { created, forgotten: found.filter(({ id }) => id !== current) };
+  }
+
+  private async current(charge: Charge): Promise<Intent> {
     const created = await this.create(charge);
-    const current = isReplayed(created)
-      ? await reached(() => this.stripe.paymentIntents.retrieve(created.id))
-      : created;
-    if (created.created * 1_000 - charge.due_at.getTime() < keysLastMs) return [current];
-    const query = `metadata["payment_id"]:"${charge.payment_id}"`;
-    const { data } = await reached(() => this.stripe.paymentIntents.search({ query }));
-    return [current, ...data.filter(({ id }) => id !== current.id)];
+    return isReplayed(created) ? this.retrieve(created.id) : created;
+  }
+
+  private retrieve(id: string): Promise<Intent> {
+    return answered(() => this.stripe.paymentIntents.retrieve(id));
+  }
+
+  private async search({ payment_id }: Charge): Promise<Intent[]> {
+    const query = `metadata["payment_id"]:"${payment_id}"`;
+    const { data } = await answered(() => this.stripe.paymentIntents.search({ query }));
+    return data;
   }
 }
 
@@ -218,15 +234,33 @@ async function reached<Answer>(call: () => Promise<Answer>): Promise<Answer> {
   try {
     return await call();
   } catch (error) {
-    if (isCardError(error) || isRejected(error)) throw error;
-    if (!(error instanceof Stripe.errors.StripeError)) throw error;
-    const code = (error.detail as { code?: string } | undefined)?.code;
-    const sent = code === undefined || !neverSent.has(code);
-    throw new GatewayUnreachable(`Stripe: ${error.message}`, { sent, cause: error });
+    if (isDecision(error) || !(error instanceof Stripe.errors.StripeError)) throw error;
+    throw unreachable(error);
   }
 }
 
-function isCardError(error: unknown): error is Error {
+/** The same for a question about a charge: that Stripe refuses to answer says nothing about the charge either. */
+async function answered<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await reached(question);
+  } catch (error) {
+    throw isDecision(error) ? unreachable(error) : error;
+  }
+}
+
+function unreachable(error: Stripe.errors.StripeError): GatewayUnreachable {
+  const code = (error.detail as { code?: string } | undefined)?.code;
+  const sent = code === undefined || !neverSent.has(code);
+  return new GatewayUnreachable(`Stripe: ${error.message}`, { sent, cause: error });
+}
+
+type Decision = Stripe.errors.StripeCardError | Stripe.errors.StripeInvalidRequestError;
+
+function isDecision(error: unknown): error is Decision {
+  return isCardError(error) || isRejected(error);
+}
+
+function isCardError(error: unknown): error is Stripe.errors.StripeCardError {
   return error instanceof Stripe.errors.StripeCardError;
 }
 
@@ -235,14 +269,14 @@ function isRejected(error: unknown): error is Stripe.errors.StripeInvalidRequest
   return error instanceof Stripe.errors.StripeInvalidRequestError && error.statusCode !== 409;
 }
 
+type Created = { declined: ChargeOutcome } | { answer: Intent };
+
 /** An intent that Stripe will not even create, because of the card or the amount, is never charged. */
-async function declinedOr<Answer>(
-  call: () => Promise<Answer>,
-): Promise<{ declined: ChargeOutcome } | { answer: Answer }> {
+async function declinedOr(create: () => Promise<Intent>): Promise<Created> {
   try {
-    return { answer: await call() };
+    return { answer: await create() };
   } catch (error) {
-    if (!isCardError(error) && !isRejected(error)) throw error;
+    if (!isDecision(error)) throw error;
     return { declined: { status: "declined", detail: error.message } };
   }
 }
