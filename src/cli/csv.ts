@@ -45,22 +45,30 @@ async function* decode(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
   yield decoder.decode();
 }
 
+/** A record of which lines may be missing yet. */
+interface OpenRecord {
+  readonly line: number;
+  readonly fields: string[];
+  length: number;
+  /** What there is of the quoted field that a later line must close. */
+  quoted?: string | undefined;
+}
+
 export async function* parseCsv(chunks: AsyncIterable<string>): AsyncGenerator<CsvRow[]> {
   let rest = "";
   let line = 0;
-  /** A record with a quote that a later line must close. */
-  let open: { line: number; text: string } | undefined;
+  let open: OpenRecord | undefined;
 
   const parse = (texts: readonly string[]): CsvRow[] => {
     const rows: CsvRow[] = [];
     for (const text of texts) {
       line++;
-      const record = open === undefined ? { line, text } : { ...open, text: `${open.text}\n${text}` };
-      if (record.text === "" || record.text === "\r") continue;
-      const parsed = parseRecord(record.text.endsWith("\r") ? record.text.slice(0, -1) : record.text);
-      open = parsed === undefined ? record : undefined;
-      if (parsed !== undefined) rows.push({ line: record.line, ...parsed });
-      else if (record.text.length > longestRecord) throw unclosed(record.line);
+      if (open === undefined && (text === "" || text === "\r")) continue;
+      const record: OpenRecord = open ?? { line, fields: [], length: 0 };
+      const row = parseLine(record, text);
+      open = row === undefined ? record : undefined;
+      if (row !== undefined) rows.push(row);
+      else if (record.length > longestRecord) throw unclosed(record.line);
     }
     return rows;
   };
@@ -76,25 +84,40 @@ export async function* parseCsv(chunks: AsyncIterable<string>): AsyncGenerator<C
   if (open !== undefined) throw unclosed(open.line);
 }
 
-/** Undefined when a quoted field is still open at the end of the text. */
-function parseRecord(text: string): Omit<CsvRow, "line"> | undefined {
-  if (!text.includes('"')) return { fields: text.split(",") };
-  const fields: string[] = [];
+/**
+ * Goes on with a record where the line before has left it, so that no line is read twice. Undefined when a quoted field
+ * is still open at the end of this one.
+ */
+function parseLine(record: OpenRecord, whole: string): CsvRow | undefined {
+  const { line, fields } = record;
+  const text = whole.endsWith("\r") ? whole.slice(0, -1) : whole;
+  record.length += whole.length + 1;
+  if (record.quoted === undefined && !text.includes('"')) return { line, fields: text.split(",") };
   for (let at = 0; ; ) {
     let end: number;
-    if (text[at] === '"') {
-      end = closingQuote(text, at + 1) + 1;
-      if (end === 0) return undefined;
-      fields.push(text.slice(at + 1, end - 1).replaceAll('""', '"'));
+    if (record.quoted === undefined && text[at] === '"') {
+      record.quoted = "";
+      at++;
+    }
+    if (record.quoted !== undefined) {
+      end = closingQuote(text, at) + 1;
+      if (end === 0) {
+        record.quoted += `${whole.slice(at)}\n`;
+        return undefined;
+      }
+      fields.push((record.quoted + text.slice(at, end - 1)).replaceAll('""', '"'));
+      record.quoted = undefined;
     } else {
       end = text.indexOf(",", at);
       if (end === -1) end = text.length;
       const field = text.slice(at, end);
-      if (field.includes('"')) return { fields, problem: `a quote inside the unquoted field ${field}` };
+      if (field.includes('"')) return { line, fields, problem: `a quote inside the unquoted field ${field}` };
       fields.push(field);
     }
-    if (end === text.length) return { fields };
-    if (text[end] !== ",") return { fields, problem: `text behind the closing quote of "${fields.at(-1)}"` };
+    if (end === text.length) return { line, fields };
+    if (text[end] !== ",") {
+      return { line, fields, problem: `text behind the closing quote of "${fields.at(-1)}"` };
+    }
     at = end + 1;
   }
 }
