@@ -17,6 +17,8 @@ const skus = 1_000_000;
 /** Every hundredth order is open, and every second of those is overdue; every ten-thousandth has failed somehow. */
 const openEvery = 100;
 const failedEvery = 10_000;
+/** Its cart was checked out an hour before orders heard of it. */
+const lateEvery = 500;
 const openOrders = records / openEvery;
 
 /** An order for each second until now, under ids that begin with the time. */
@@ -36,7 +38,7 @@ const database = useLargeDatabase([
           case when ended_as is null then now() + ((n / ${openEvery}) % 2 - 0.5) * interval '1 day' end,
           at, case when ended_as is not null then at end, ended_as, '{"inventory":[1,0]}', array[n / 10 + 1, n / 10 + 2]
    from (select n, overlay(lpad(to_hex(ms), 12, '0') placing '-' from 9 for 0) || '-7000-8000-' || lpad(n::text, 12, '0') as id,
-                to_timestamp(ms / 1000.0) as at,
+                to_timestamp(ms / 1000.0) + case when n % ${lateEvery} = 0 then 1 else 0 end * interval '1 hour' as at,
                 case when n % ${openEvery} = 50 then (${openAs})[n / ${openEvery} % 3 + 1] end as open_as,
                 case when n % ${openEvery} = 50 then null
                      when n % ${failedEvery} = 0 then (${failedAs})[n / ${failedEvery} % 4 + 1]
@@ -74,6 +76,10 @@ inEachState(database, (isAnalyzed) => {
     ...lists({ customer_id: "customer-500" }),
     ...lists({ customer_id: "customer-500", ...anHour() }),
     ...lists(anHour()),
+    ...lists(sinceTheMiddle()),
+    ...orderStatuses.flatMap((status) => lists({ status, ...sinceTheMiddle() })),
+    ...lists({ customer_id: "customer-500", ...sinceTheMiddle() }),
+    ...lists({ from: new Date(firstAt) }),
     ...lists({ from: new Date() }),
     ...lists({ to: new Date(firstAt) }),
   ])("%s is read without reading a large table from end to end", async (_what, read) => {
@@ -220,6 +226,10 @@ function lists(filter: queries.OrderFilter): Question[] {
 }
 
 function anHour(): { from: Date; to: Date } {
-  const middle = firstAt + (records / 2) * 1_000;
-  return { from: new Date(middle), to: new Date(middle + 3_600_000) };
+  const { from } = sinceTheMiddle();
+  return { from, to: new Date(from.getTime() + 3_600_000) };
+}
+
+function sinceTheMiddle(): { from: Date } {
+  return { from: new Date(firstAt + (records / 2) * 1_000) };
 }

@@ -63,21 +63,42 @@ function listStatement(filter: OrderFilter, below: string | undefined, limit: nu
     ["customer", ($) => `customer_id = ${$}`, customer_id],
     ["open", ($) => `ended_as is null and status = ${$}`, isOpen ? status : undefined],
     ["ended", ($) => `ended_as = ${$}`, isOpen ? undefined : status],
-    ["from", ($) => `created_at >= ${$}`, from],
-    ["fromid", ($) => `id >= ${$}`, from && boundary(from, -1)],
     ["to", ($) => `created_at < ${$}`, to],
     ["toid", ($) => `id < ${$}`, to && boundary(to, 1)],
     ["after", ($) => `id < ${$}`, below],
   ];
   const used = clauses.filter(([, , value]) => value !== undefined);
-  const where = used.map(([, clause], i) => clause(`$${i + 2}`)).join(" and ");
+  const name = ["orders_list", ...used.map(([name]) => name)].join("_");
+  const where = used.map(([, clause], i) => clause(`$${i + 2}`));
+  const values = [limit, ...used.map(([, , value]) => value)];
+  if (from === undefined) return { name, text: newestOf("orders.orders", where), values };
+  const since = [`$${values.length + 1}`, `$${values.length + 2}`] as const;
   return {
-    name: ["orders_list", ...used.map(([name]) => name)].join("_"),
-    text: `select ${orderColumns} from orders.orders ${where && `where ${where}`} order by id desc limit $1`,
-    values: [limit, ...used.map(([, , value]) => value)],
+    name: `${name}_from`,
+    text: newestSince(where, ...since),
+    values: [...values, from, boundary(from, -1)],
   };
 }
 
+/**
+ * Orders whose ids are as new as they are, and the few whose ids are older. Those are taken from their own index before
+ * anything else is asked of them: without statistics PostgreSQL would rather look through all that have ended. It then
+ * takes a third of all rows to be later than a moment, and reads them all, but few to be between two.
+ */
+function newestSince(where: readonly string[], from: string, fromId: string): string {
+  const timely = newestOf("orders.orders", [...where, `created_at >= ${from}`, `id >= ${fromId}`]);
+  return `with late as materialized (
+            select * from orders.orders
+            where orders.late_at(id, created_at) between ${from} and 'infinity' and id < ${fromId})
+          select * from ((${timely}) union all (${newestOf("late", where)})) as since order by id desc limit $1`;
+}
+
+function newestOf(orders: string, where: readonly string[]): string {
+  const only = where.length > 0 ? `where ${where.join(" and ")}` : "";
+  return `select ${orderColumns} from ${orders} ${only} order by id desc limit $1`;
+}
+
+/** The migration of `late_at` knows it too. */
 const clockToleranceMs = 60_000;
 
 /**

@@ -1,3 +1,4 @@
+import { v7 as uuid } from "uuid";
 import { describe, expect, it } from "vitest";
 import { useOrders } from "../../testing/orders.ts";
 import {
@@ -291,6 +292,37 @@ describe("orders are listed", () => {
       first,
     ]);
     expect(last.next).toBeNull();
+  });
+
+  it("by when they were created, also if their carts were checked out long before, a page at a time", async () => {
+    const customer_id = desk.key();
+    const sku = await offered();
+    const checkedOut = async (minutesAgo: number) => {
+      const order_id = uuid({ msecs: Date.now() - minutesAgo * 60_000 });
+      const { lines, payment } = desk.input(sku);
+      const ids = { cart_id: desk.key(), order_id, reservation_id: null, customer_id };
+      await desk.tell("carts", "CartCheckedOut", { ...ids, lines, payment });
+      return desk.order(order_id);
+    };
+    const before = await checkedOut(30);
+    const late = await checkedOut(10);
+    const later = await checkedOut(20);
+    const timely = await desk.placedOrder({ ...desk.input(sku), customer_id });
+    const from = late.created_at.toISOString();
+    const of = `customer_id=${customer_id}&from=${from}`;
+    expect(await ids(of)).toEqual([timely.id, late.id, later.id]);
+    expect(await ids(`from=${from}`)).toEqual([timely.id, late.id, later.id]);
+    expect(await ids(`${of}&status=pending&to=${timely.created_at.toISOString()}`)).toEqual([
+      late.id,
+      later.id,
+    ]);
+    expect(await ids(`customer_id=${customer_id}&to=${from}`)).toEqual([before.id]);
+
+    const first = (await get(`/v1/orders?${of}&limit=2`)).body;
+    expect(first.items.map(({ id }: { id: string }) => id)).toEqual([timely.id, late.id]);
+    const second = (await get(`/v1/orders?${of}&limit=2&after=${first.next}`)).body;
+    expect(second.items.map(({ id }: { id: string }) => id)).toEqual([later.id]);
+    expect(second.next).toBeNull();
   });
 
   it.each([
