@@ -64,6 +64,10 @@ export function exportCommand(): Command {
     .description("Write stock, products or reservations as CSV; stock and products can be imported again")
     .addArgument(new Argument("<what>", "what to write").choices(Object.keys(exports)))
     .argument("[file]", "gzipped if the name ends with .gz; - or nothing is stdout", "-")
+    .addHelpText(
+      "after",
+      "\nFields are written as they are: in a spreadsheet, open what strangers have named as text, not as formulas.",
+    )
     .action((what: Name, file: string) =>
       withDatabase(readConfig(), async (url) => {
         await untilReachable(url, note);
