@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { maxQuantity } from "../kernel/limits.ts";
 import type { InventoryCommand } from "../services/inventory/contract/index.ts";
-import { adjust, expire, inStore, sync } from "./inventory.ts";
+import { adjust, expire, inStore, syncAt } from "./inventory.ts";
 
 const skus = ["MUG", "PEN", "HAT", "CAP"];
 export const everywhere = ["main", "north"].flatMap((store_id) => skus.map((sku) => ({ store_id, sku })));
@@ -162,6 +162,8 @@ const command: fc.Arbitrary<InventoryCommand> = fc.oneof(
       type: fc.constant("SyncProduct"),
       product_id: fc.constantFrom("P1", "P2"),
       skus: fc.uniqueArray(sku, { minLength: 1 }),
+      position: fc.integer({ min: 1, max: 20 }),
+      index: fc.nat(1),
     }),
   },
 );
@@ -184,7 +186,7 @@ export const batches = fc.array(
 type Script = typeof batches extends fc.Arbitrary<infer Value> ? Value : never;
 
 export const opening: InventoryCommand[] = [
-  sync("P1", "MUG", "PEN", "HAT"),
+  syncAt(1, "P1", "MUG", "PEN", "HAT"),
   adjust("opening", [...inStore("main", { MUG: 20, PEN: 6, HAT: 1 }), ...inStore("north", { MUG: 5 })]),
 ];
 

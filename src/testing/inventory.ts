@@ -244,6 +244,13 @@ export class InventoryTables {
     this.save(book);
   }
 
+  /** All but where the catalogue has said what it says, of which no event tells. */
+  explained(): object {
+    const { stock, reservations, adjustments, log } = this;
+    const skus = [...this.skus.values()].map(({ sku, product_id, listed }) => ({ sku, product_id, listed }));
+    return { stock, reservations, adjustments, log, skus };
+  }
+
   private relist(sku: KnownSku): void {
     this.skus.set(sku.sku, sku);
     for (const [key, record] of this.stock) {
@@ -315,8 +322,8 @@ function unmoved(sku: string, stores: readonly string[]): Line[] {
   return stores.map((store_id) => line(sku, 0, store_id));
 }
 
-export function opened(sku: string, store_id = mainStore): InventoryEvent {
-  return { type: "StockOpened", data: { store_id, sku, product_id } };
+export function opened(sku: string, store_id = mainStore, by = product_id): InventoryEvent {
+  return { type: "StockOpened", data: { store_id, sku, product_id: by } };
 }
 
 /** `until` is when the hold expires, in seconds on the clock. */
@@ -541,8 +548,15 @@ export function count(
   };
 }
 
+let said = 0;
+
+/** Newer than all that the catalogue has said before. */
 export function sync(id: string, ...skus: string[]): SyncProduct {
-  return { type: "SyncProduct", product_id: id, skus };
+  return syncAt(++said, id, ...skus);
+}
+
+export function syncAt(position: number, id: string, ...skus: string[]): SyncProduct {
+  return { type: "SyncProduct", product_id: id, skus, position, index: 0 };
 }
 
 /** An event of another service, as the bus brings it. */

@@ -184,6 +184,8 @@ const sync = (n: number): InventoryCommand => ({
   type: "SyncProduct",
   product_id: `P-${n}`,
   skus: [sku(n), `NEW-${n}`],
+  position: 1,
+  index: 0,
 });
 
 async function listTwoPages(database: Reader): Promise<void> {

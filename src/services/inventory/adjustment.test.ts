@@ -20,7 +20,9 @@ import {
   shortfall,
   stock,
   sync,
+  syncAt,
 } from "../../testing/inventory.ts";
+import type { StockRecord, SyncProduct } from "./contract/index.ts";
 
 const mugs = stock("MUG", 10);
 const pens = stock("PEN", 4);
@@ -439,3 +441,84 @@ describe("what the catalogue says", () => {
       .leaving("CAP", { listed: false });
   });
 });
+
+describe("what the catalogue said before", () => {
+  const a = (position: number, ...skus: string[]) => syncAt(position, "A", ...skus);
+  const b = (position: number, ...skus: string[]) => syncAt(position, "B", ...skus);
+
+  it.each([
+    ["lists a SKU that was dropped since", [a(1, "MUG", "PEN"), a(2, "PEN")], a(1, "MUG", "PEN")],
+    ["drops a SKU that was listed again since", [a(1, "PEN"), a(2, "PEN", "MUG")], a(1, "PEN")],
+    ["opens a SKU that has another product since", [b(2, "MUG")], a(1, "MUG")],
+    ["drops a SKU that is as it was since", [a(1, "MUG", "PEN"), a(3, "MUG", "PEN")], a(2, "PEN")],
+    ["takes the SKU of another product that says it again", [b(1, "MUG"), b(3, "MUG")], a(2, "MUG")],
+    ["differs at the same place", [a(1, "MUG", "PEN")], a(1, "PEN")],
+  ])("never %s", (_, said, before) => {
+    const shop = given();
+    for (const command of said) shop.when(command);
+    const { product_id, skus } = said.at(-1)!;
+    shop
+      .when(before)
+      .thenNothing()
+      .leaving("MUG", { product_id, listed: skus.includes("MUG") });
+  });
+
+  it("counts for what has not been decided since", () => {
+    const shop = given();
+    shop.when(b(2, "MUG"));
+    shop.when(a(1, "MUG", "PEN")).then(listed("PEN", "A"), opened("PEN", "main", "A"));
+  });
+
+  it("is told from what it says later in one batch of its log", () => {
+    const batch = [a(1, "MUG", "PEN"), { ...a(1, "PEN"), index: 1 }];
+    const shop = given();
+    shop.when(...batch);
+    shop
+      .when(...batch)
+      .thenNothing()
+      .leaving("MUG", { listed: false });
+  });
+});
+
+describe("in whatever order the events of two products come, a SKU", () => {
+  const [a, b] = ["A", "B"];
+  const there = syncAt(1, a, "MUG", "PEN");
+  const gone = syncAt(2, a, "PEN");
+  const taken = syncAt(3, b, "MUG", "CAP");
+  const free = syncAt(4, b, "CAP");
+
+  it.each<[string, SyncProduct[], Partial<StockRecord>]>([
+    ["belongs to the second", [there, gone, taken], { product_id: b, listed: true }],
+    [
+      "stays with the second while the first changes",
+      [there, gone, taken, syncAt(4, a, "PEN", "HAT")],
+      { product_id: b, listed: true },
+    ],
+    ["is nobody's", [there, gone, taken, free], { product_id: b, listed: false }],
+    [
+      "is back at the first",
+      [there, gone, taken, free, syncAt(5, a, "MUG", "PEN")],
+      { product_id: a, listed: true },
+    ],
+  ])("%s", (_, story, outcome) => {
+    const of = (product: string) => story.filter(({ product_id }) => product_id === product);
+    for (const heard of interleaved(of(a), of(b))) {
+      const shop = given();
+      for (const command of heard) shop.when(command);
+      shop
+        .when(...story)
+        .thenNothing()
+        .leaving("MUG", outcome);
+    }
+  });
+});
+
+/** All orders of both lists in which each is in its own. */
+function interleaved<Item>(one: readonly Item[], other: readonly Item[]): Item[][] {
+  if (one.length === 0 || other.length === 0) return [[...one, ...other]];
+  const [[first, ...rest], [otherFirst, ...otherRest]] = [one as [Item], other as [Item]];
+  return [
+    ...interleaved(rest, other).map((tail) => [first, ...tail]),
+    ...interleaved(one, otherRest).map((tail) => [otherFirst, ...tail]),
+  ];
+}

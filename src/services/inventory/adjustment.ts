@@ -125,12 +125,15 @@ function carryOut(
 
 /**
  * Brings the records in line with what the catalogue says. A SKU that it has dropped keeps its stock and its holds, but
- * nothing new is promised.
+ * nothing new is promised. What was said before the SKU was last decided says nothing about it: events of two products
+ * come in any order, and any event may come again.
  */
-export function syncProduct(book: StockBook, { product_id, skus }: SyncProduct): Decided {
+export function syncProduct(book: StockBook, command: SyncProduct): Decided {
+  const { product_id, skus } = command;
   const events: InventoryEvent[] = [];
   const store_id = book.settings.default_store;
   for (const sku of skus) {
+    if (!book.isNewsOf(sku, command)) continue;
     const known = book.productOf(sku);
     if (known?.product_id !== product_id || !known.listed) {
       events.push({ type: "SkuListed", data: { product_id, sku, lines: unmoved(book, sku) } });
@@ -141,7 +144,7 @@ export function syncProduct(book: StockBook, { product_id, skus }: SyncProduct):
   }
   const wanted = new Set(skus);
   for (const { sku } of book.skusOf(product_id)) {
-    if (wanted.has(sku)) continue;
+    if (wanted.has(sku) || !book.isNewsOf(sku, command)) continue;
     events.push({ type: "SkuDelisted", data: { product_id, sku, lines: unmoved(book, sku) } });
   }
   return accept(...events);

@@ -1,3 +1,4 @@
+import { isBehind } from "../../kernel/place.ts";
 import type { LogMark } from "../../platform/log/append.ts";
 import type {
   Adjustment,
@@ -9,6 +10,7 @@ import type {
   StatedLine,
   StockKey,
   StockRecord,
+  SyncProduct,
 } from "./contract/index.ts";
 import { evolveReservation, heldOf, isOpen } from "./reservation.ts";
 import { effectOf, isSound, moved, openedRecord, StockMap, stated } from "./stock.ts";
@@ -25,7 +27,12 @@ export interface KnownSku {
   readonly sku: string;
   readonly product_id: string;
   readonly listed: boolean;
+  /** Where the catalogue said so: what it said before does not count any more. */
+  readonly position: number;
+  readonly index: number;
 }
+
+const unplaced = { position: 0, index: 0 };
 
 export interface BookContent {
   readonly mark: LogMark;
@@ -116,6 +123,12 @@ export class StockBook {
       .filter((sku) => sku.listed);
   }
 
+  /** Whether the catalogue has said nothing about the SKU at this place yet, nor behind it. */
+  isNewsOf(sku: string, { position, index }: Pick<SyncProduct, "position" | "index">): boolean {
+    const known = this.skus.get(sku);
+    return known === undefined || isBehind([position, index], [known.position, known.index]);
+  }
+
   reservation(id: string): Reservation | undefined {
     return this.reservations.get(id);
   }
@@ -150,11 +163,20 @@ export class StockBook {
   record(decided: InventoryEvent, origin: Origin = {}): void {
     if (decided.type === "SkuListed" || decided.type === "SkuDelisted") {
       const { sku, product_id } = decided.data;
-      this.relist({ sku, product_id, listed: decided.type === "SkuListed" });
+      const { position, index } = this.skus.get(sku) ?? unplaced;
+      this.relist({ sku, product_id, listed: decided.type === "SkuListed", position, index });
     }
     const event = this.move(decided);
     this.events.push({ event, origin });
     this.remember(event);
+  }
+
+  /** These SKUs are as the catalogue says at this place, whether that was another word or the same again. */
+  placeSkus(skus: readonly string[], { position, index }: SyncProduct): void {
+    for (const sku of skus) {
+      const known = this.skus.get(sku)!;
+      if (this.isNewsOf(sku, { position, index })) this.relist({ ...known, position, index });
+    }
   }
 
   private move(event: InventoryEvent): RecordedEvent {

@@ -1,7 +1,14 @@
 import { refuse } from "../../kernel/decision.ts";
 import { type BatchHandler, TryAgain } from "../../platform/batch/road.ts";
 import { type InventorySettings, type StockBook, UnknownHolders } from "./book.ts";
-import type { InventoryCommand, InventoryReply, Line, StockKey, Subjects } from "./contract/index.ts";
+import type {
+  InventoryCommand,
+  InventoryReply,
+  Line,
+  RecordedEvent,
+  StockKey,
+  Subjects,
+} from "./contract/index.ts";
 import { decide } from "./decide.ts";
 import { lowStockAfter } from "./low-stock.ts";
 import type { InventoryMetrics } from "./metrics.ts";
@@ -65,6 +72,7 @@ export function settle(
   const before = book.events.length;
   for (const event of decision.events) book.record(event, command);
   const happened = book.events.slice(before).map(({ event }) => event);
+  if (command.type === "SyncProduct") book.placeSkus([...command.skus, ...droppedBy(happened)], command);
   for (const warning of lowStockAfter(happened, book.settings.low_stock_threshold)) {
     book.record(warning, command);
   }
@@ -72,6 +80,10 @@ export function settle(
 
   for (const event of happened) if ("refusal" in event.data) return refuse(event.data.refusal);
   return { accepted: true, created: !existed, subject: subjectOf(book, command, decision.events.length) };
+}
+
+function droppedBy(events: readonly RecordedEvent[]): string[] {
+  return events.flatMap((event) => (event.type === "SkuDelisted" ? [event.data.sku] : []));
 }
 
 function subjectOf(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { transact } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import { migrate } from "../../platform/postgres/migrate.ts";
@@ -40,6 +40,10 @@ function event(topic: string, type: string, data: object): BusEvent {
   return busEvent(topic, ++position, { type, data });
 }
 
+function put(product_id: string, ...skus: string[]): BusEvent {
+  return event("catalog", "ProductUpdated", { product_id, skus: skus.map((sku) => ({ sku })) });
+}
+
 function optionsWith(options: Partial<InventoryOptions>): InventoryOptions {
   const logger = createLogger("warn");
   const given = {
@@ -70,6 +74,21 @@ async function deliver(...events: BusEvent[]): Promise<void> {
 async function loggedEvents(): Promise<{ type: string; subject: string; cause?: string }[]> {
   const { rows } = await pool.query("select events from inventory.log order by position");
   return rows.flatMap(({ events }) => JSON.parse(events));
+}
+
+/** Of the tables, as they stand. */
+async function everything(): Promise<unknown[]> {
+  const tables = ["log", "skus", "stock", "stock_history"].map(async (table) => {
+    const { rows } = await pool.query(`select to_json(t)::text as row from inventory.${table} t order by 1`);
+    return rows;
+  });
+  return Promise.all(tables);
+}
+
+async function listedBy(product_id: string): Promise<string[]> {
+  const text = "select sku from inventory.skus where product_id = $1 and listed order by sku";
+  const { rows } = await pool.query(text, [product_id]);
+  return rows.map(({ sku }) => sku);
 }
 
 async function expectVerified(): Promise<void> {
@@ -103,6 +122,41 @@ it("a replay of everything writes nothing", async () => {
   for (const each of wholeFlow) await deliver(each);
   await deliver(...wholeFlow);
   expect(await loggedEvents()).toEqual(before);
+});
+
+describe("the catalogue", () => {
+  it("that is replayed changes nothing, and offers nothing that is offered no more", async () => {
+    const said = [put("P2", "CUP", "PEN"), put("P2", "PEN"), put("P2", "PEN", "CAP"), put("P3", "CUP")];
+    for (const each of said) await deliver(each);
+    await deliver(put("P3", "HAT"));
+    const before = await everything();
+    for (const each of said) await deliver(each);
+    await deliver(...said);
+    expect(await everything()).toEqual(before);
+    await expectVerified();
+  });
+
+  it("moves a SKU to another product and back, though the other's events come last", async () => {
+    const [taken, dropped] = [put("P2", "CUP"), put("P2", "PEN")];
+    const [lent, returned] = [put("P3", "CUP", "HAT"), put("P3", "HAT")];
+    const back = put("P2", "PEN", "CUP");
+    for (const each of [taken, dropped, back, lent, returned]) await deliver(each);
+    const cups = (await loggedEvents()).filter(({ subject }) => subject === "CUP");
+    expect(cups.map(({ cause }) => cause)).toEqual([taken.id, taken.id, dropped.id, back.id]);
+    expect(await service.inventory.stock({ store_id: "main", sku: "CUP" })).toMatchObject({
+      product_id: "P2",
+      listed: true,
+    });
+    await expectVerified();
+  });
+
+  it("is taken up from the rows of the version before, which name no place", async () => {
+    const [listed, dropped] = [put("P2", "CUP", "PEN"), put("P2", "PEN")];
+    for (const sku of ["CUP", "PEN"])
+      await pool.query("insert into inventory.skus (sku, product_id, listed) values ($1, 'P2', true)", [sku]);
+    await deliver(listed, dropped);
+    expect(await listedBy("P2")).toEqual(["PEN"]);
+  });
 });
 
 it("what is delivered is counted like what is submitted, once it is durable", async () => {

@@ -22,6 +22,7 @@ import type {
   ReserveStock,
   SecureReservation,
   StockRecord,
+  SyncProduct,
 } from "./contract/index.ts";
 import { settle } from "./handle.ts";
 import { inventoryMigrations } from "./index.ts";
@@ -52,6 +53,8 @@ class Model {
   private readonly missed: Quantities = {};
   private readonly versions: Quantities = {};
   private readonly sellers: Record<string, string | null> = {};
+  /** Where the catalogue has last said something of a SKU. */
+  private readonly said: Record<string, number> = {};
   private readonly changes: Record<string, string> = {};
 
   /** Every record that is kept. */
@@ -95,7 +98,7 @@ class Model {
       case "CountStock":
         return this.count(command);
       case "SyncProduct":
-        return this.sync(command.product_id, command.skus);
+        return this.sync(command);
     }
   }
 
@@ -389,16 +392,20 @@ class Model {
     return answer;
   }
 
-  private sync(product: string, skus: readonly string[]): string {
+  private sync({ product_id: product, skus, position, index }: SyncProduct): string {
+    const said = position + index / 10;
+    const isNews = (sku: string) => said > (this.said[sku] ?? 0);
     for (const [sku, seller] of Object.entries(this.sellers)) {
-      if (seller === product && !skus.includes(sku)) {
+      if (seller === product && !skus.includes(sku) && isNews(sku)) {
         this.sellers[sku] = null;
+        this.said[sku] = said;
         this.move(this.placesOf(sku));
       }
     }
-    for (const sku of skus) {
+    for (const sku of skus.filter(isNews)) {
       if (this.sellers[sku] !== product) this.move(this.placesOf(sku));
       this.sellers[sku] = product;
+      this.said[sku] = said;
       this.open(placeOf({ store_id: "main", sku }));
     }
     return "synced";
@@ -582,7 +589,7 @@ describe("random commands in batches of random size", () => {
           expect(stockInWords(tables.stock.values())).toEqual(model.stock());
           expect(holdsInWords(tables.reservations.values())).toEqual(modelHolds(model));
         }
-        expect(replayed(tables)).toEqual(tables);
+        expect(replayed(tables).explained()).toEqual(tables.explained());
       }),
       runs(1_200),
     );

@@ -1,3 +1,4 @@
+import { isBehind, placeOf } from "../../kernel/place.ts";
 import type { EventRecord, LogMark } from "../../platform/log/append.ts";
 import type {
   Fact,
@@ -137,21 +138,9 @@ export class OrderBook {
   }
 }
 
-type Place = readonly [position: number, index: number];
-
 /** Events of one topic about one order come in their order, so whatever is not behind the last one is a repetition. */
 export function isNews({ heard_to }: Order, { id, topic }: HeardEvent): boolean {
   const place = placeOf(id);
   const last = heard_to[topic];
   return place === undefined || last === undefined || isBehind(place, last);
-}
-
-function isBehind([position, index]: Place, [lastPosition, lastIndex]: Place): boolean {
-  return position > lastPosition || (position === lastPosition && index > lastIndex);
-}
-
-/** An event's id ends with the place of its batch in the topic's log, and its index there. */
-export function placeOf(id: string): Place | undefined {
-  const match = /-(\d+)-(\d+)$/.exec(id);
-  return match === null ? undefined : [Number(match[1]), Number(match[2])];
 }

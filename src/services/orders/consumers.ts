@@ -1,10 +1,10 @@
+import { placeOf } from "../../kernel/place.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import type { CartEvent } from "../carts/contract.ts";
 import type { ProductEvent } from "../catalog/contract.ts";
 import type { FulfillmentEvent } from "../fulfillment/contract.ts";
 import type { Line } from "../inventory/contract/index.ts";
 import type { PaymentEvent } from "../payments/contract.ts";
-import { placeOf } from "./book.ts";
 import type { Fact, HeardEvent, OrderCommand, Why } from "./contract.ts";
 
 /** What is listened to. Some of it changes nothing here, and is only kept for the timeline. */

@@ -357,9 +357,10 @@ it("thousands of movements come to what the stock has, with restarts and a repla
   const submit = (command: InventoryCommand) => stock.inventory.submit(command);
   const skus = Array.from({ length: 12 }, (_, i) => `sku ${i}`);
   const products = ["P", "Q", "R"];
+  let said = 0;
   const sync = (product_id: string) => {
     const own = skus.filter((_, i) => i % 3 === products.indexOf(product_id) && random.integer(0, 4) > 0);
-    return submit({ type: "SyncProduct", product_id, skus: own });
+    return submit({ type: "SyncProduct", product_id, skus: own, position: ++said, index: 0 });
   };
   for (const product of products) await sync(product);
   let service = await started();

@@ -11,12 +11,12 @@ const asks: Record<string, [topic: string, data: object, command: object]> = {
   ProductCreated: [
     "catalog",
     { product_id: "P1", name: "Mug", skus: [{ sku: "MUG", price_minor: 5 }, { sku: "CUP" }] },
-    { type: "SyncProduct", product_id: "P1", skus: ["MUG", "CUP"] },
+    { type: "SyncProduct", product_id: "P1", skus: ["MUG", "CUP"], position: 7, index: 0 },
   ],
   ProductUpdated: [
     "catalog",
     { product_id: "P1", name: "Mug", skus: [{ sku: "MUG" }] },
-    { type: "SyncProduct", product_id: "P1", skus: ["MUG"] },
+    { type: "SyncProduct", product_id: "P1", skus: ["MUG"], position: 7, index: 0 },
   ],
   OrderCreated: [
     "orders",

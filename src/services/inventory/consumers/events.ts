@@ -1,4 +1,5 @@
 import { unreachable } from "../../../kernel/decision.ts";
+import { placeOf } from "../../../kernel/place.ts";
 import type { BusEvent } from "../../../platform/bus/port.ts";
 import type { CartEvent } from "../../carts/contract.ts";
 import type { ProductEvent } from "../../catalog/contract.ts";
@@ -40,7 +41,8 @@ function commandFrom(event: FollowedEvent, id: string): InventoryCommand {
     case "ProductCreated":
     case "ProductUpdated": {
       const { product_id, skus } = event.data;
-      return { type: "SyncProduct", product_id, skus: skus.map(({ sku }) => sku) };
+      const [position, index] = placeOf(id)!;
+      return { type: "SyncProduct", product_id, skus: skus.map(({ sku }) => sku), position, index };
     }
     case "OrderCreated": {
       const { reservation_id, order_id, lines } = event.data;

@@ -102,6 +102,9 @@ export interface SyncProduct {
   readonly type: "SyncProduct";
   readonly product_id: string;
   readonly skus: readonly string[];
+  /** Where the catalogue says so. */
+  readonly position: number;
+  readonly index: number;
 }
 
 export type InventoryCommand = (

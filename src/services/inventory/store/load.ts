@@ -5,7 +5,7 @@ import { type InventorySettings, type KnownSku, StockBook } from "../book.ts";
 import type { Adjustment, InventoryCommand, Reservation, StockKey, StockRecord } from "../contract/index.ts";
 import { isOpen } from "../reservation.ts";
 import { keyOf, StockMap } from "../stock.ts";
-import { columns, log } from "./schema.ts";
+import { columns, log, skuColumns } from "./schema.ts";
 
 interface LoadObserver {
   /** How long it took to find out which of the reservations are known already. */
@@ -201,11 +201,11 @@ const lockStockOfSkus: Statement = {
 };
 const findSkus: Statement = {
   name: "inventory_find_skus",
-  text: "select sku, product_id, listed from inventory.skus where sku = any($1::text[])",
+  text: `select ${skuColumns.join(", ")} from inventory.skus where sku = any($1::text[])`,
 };
 const findSkusOfProducts: Statement = {
   name: "inventory_find_skus_of_products",
-  text: `select sku, product_id, listed from inventory.skus
+  text: `select ${skuColumns.join(", ")} from inventory.skus
          where product_id = any($1::text[]) or sku = any($2::text[]) order by sku for update`,
 };
 const findAdjustments: Statement = {

@@ -4,7 +4,7 @@ import type { Statement } from "../../../platform/postgres/statement.ts";
 import type { StockBook } from "../book.ts";
 import type { RecordedEvent, Reservation, StockKey } from "../contract/index.ts";
 import { keyOf } from "../stock.ts";
-import { columns, log } from "./schema.ts";
+import { columns, log, skuColumns } from "./schema.ts";
 
 export function saveBook(tx: Transaction, book: StockBook): void {
   const changed = book.changedStock().filter((record) => book.opened.get(record) === undefined);
@@ -18,8 +18,8 @@ export function saveBook(tx: Transaction, book: StockBook): void {
 
   if (book.relisted.size > 0) {
     const skus = [...book.relisted.values()];
-    tx.write(upsertSkus, columns(skus, ["sku", "product_id", "listed"]));
-    tx.write(relistStock, columns(skus, ["sku", "product_id", "listed"]));
+    tx.write(upsertSkus, columns(skus, skuColumns));
+    tx.write(relistStock, columns(skus, ["sku"]));
   }
   if (opened.length > 0) tx.write(insertStock, [...columns(opened.sort(byKey), openedColumns), book.now]);
   if (changed.length > 0) {
@@ -163,12 +163,19 @@ const insertAdjustments: Statement = {
 const upsertSkus: Statement = {
   name: "inventory_upsert_skus",
   // Only whoever follows the catalogue writes here, and the lock of its cursor lets one do so at a time.
-  text: `insert into inventory.skus (sku, product_id, listed)
-         select * from unnest($1::text[], $2::text[], $3::boolean[])
-         on conflict (sku) do update set product_id = excluded.product_id, listed = excluded.listed`,
+  text: `insert into inventory.skus as s (${skuColumns.join(", ")})
+         select * from unnest($1::text[], $2::text[], $3::boolean[], $4::bigint[], $5::int[])
+         on conflict (sku) do update
+           set product_id = excluded.product_id, listed = excluded.listed,
+               position = excluded.position, index = excluded.index
+           where (s.position, s.index) < (excluded.position, excluded.index)`,
 };
 const relistStock: Statement = {
   name: "inventory_relist_stock",
-  text: `update inventory.stock set product_id = v.product_id, listed = v.listed
-         from unnest($1::text[], $2::text[], $3::boolean[]) as v (sku, product_id, listed) where stock.sku = v.sku`,
+  // By the row, which has the last word whoever wrote it. Most of what the catalogue says is said again: then no record
+  // is written.
+  text: `update inventory.stock set product_id = s.product_id, listed = s.listed
+         from inventory.skus s
+         where s.sku = any($1::text[]) and stock.sku = s.sku
+           and (stock.product_id, stock.listed) is distinct from (s.product_id, s.listed)`,
 };
