@@ -53,7 +53,10 @@ inEachState(database, (isAnalyzed) => {
     // What is due is looked for among what is due, not among all that is open.
     const sweep: InventoryCommand = { type: "ExpireReservations", limit: size };
     await expectBatch([sweep], "inventory_postpone_sweep", openReservations / 2);
-    if (isAnalyzed) await expectBatch(spread(size, records).map(sync), "inventory_upsert_skus");
+    if (!isAnalyzed) return;
+    await expectBatch(spread(size, records).map(sync), "inventory_upsert_skus");
+    const mixed = spread(size, records).flatMap((n) => [sync(n), reserve(n + 1)]);
+    await expectBatch(mixed, "inventory_lock_stock_and_skus");
   });
 
   it("a forced count looks at open reservations only", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { transact } from "../../platform/batch/transaction.ts";
+import { type Transaction, transact } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import { migrate } from "../../platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../../platform/postgres/pool.ts";
@@ -91,6 +91,14 @@ async function listedBy(product_id: string): Promise<string[]> {
   return rows.map(({ sku }) => sku);
 }
 
+type Work = (tx: Transaction) => Promise<unknown>;
+
+async function somebodyWaits(): Promise<void> {
+  const waiting = `select count(*)::int as count from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'`;
+  await expect.poll(async () => (await pool.query(waiting)).rows[0].count).toBe(1);
+}
+
 async function expectVerified(): Promise<void> {
   const findings = await service.verify(readerOf(pool), () => {});
   expect(findings.flatMap(({ violations }) => violations)).toEqual([]);
@@ -156,6 +164,64 @@ describe("the catalogue", () => {
       await pool.query("insert into inventory.skus (sku, product_id, listed) values ($1, 'P2', true)", [sku]);
     await deliver(listed, dropped);
     expect(await listedBy("P2")).toEqual(["PEN"]);
+  });
+});
+
+describe("two processes that hear of products with the same SKUs at once", () => {
+  const [earlier, later] = [put("P2", "CUP"), put("P3", "CUP")];
+
+  /** What comes of a delivery that waits for somebody until he has done all of this. */
+  async function meeting(
+    events: BusEvent[],
+    before: Work,
+    meanwhile: Work = async () => {},
+  ): Promise<unknown> {
+    let outcome: Promise<unknown> | undefined;
+    await transact(pool, async (tx) => {
+      await before(tx);
+      outcome = deliver(...events).catch((error: unknown) => error);
+      await somebodyWaits();
+      await meanwhile(tx);
+    });
+    return outcome;
+  }
+
+  it.each([
+    ["the earlier word", earlier, later],
+    ["the later word", later, earlier],
+  ])("keep what was said later when %s is written first", async (_, first, second) => {
+    const lost = await meeting([second], async (tx) => {
+      await service.subscription.handle(tx, [first]);
+    });
+    expect(lost).toMatchObject({ code: "23505" });
+    await deliver(second);
+    expect(await service.inventory.stock({ store_id: "main", sku: "CUP" })).toMatchObject({
+      product_id: "P3",
+      listed: true,
+    });
+  });
+
+  it("never overwrite what was said later, even if nothing else stops them", async () => {
+    const insert = "insert into inventory.skus values ('CUP', 'P9', true, 1000000, 0)";
+    await meeting([later], (tx) => tx.read({ name: "test_said", text: insert }));
+    expect([await listedBy("P9"), await listedBy("P3")]).toEqual([["CUP"], []]);
+  });
+
+  it("write new SKUs in one order", async () => {
+    const insert = (sku: string) => (tx: Transaction) =>
+      tx.read({ name: "test_sku", text: "insert into inventory.skus values ($1, 'P9', true, 0, 0)" }, [sku]);
+    await meeting([put("P2", "HAT", "CUP")], insert("CUP"), insert("HAT"));
+    expect(await listedBy("P2")).toEqual(["CUP", "HAT"]);
+  });
+
+  it("lock the stock in one order, for whatever they want it", async () => {
+    const lock = (sku: string) => (tx: Transaction) =>
+      tx.read({ name: "test_lock", text: "select 1 from inventory.stock where sku = $1 for update nowait" }, [
+        sku,
+      ]);
+    await deliver(put("P2", "CUP"));
+    await meeting([created, put("P3", "CUP")], lock("CUP"), lock("MUG"));
+    expect(await listedBy("P3")).toEqual(["CUP"]);
   });
 });
 

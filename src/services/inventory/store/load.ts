@@ -15,8 +15,8 @@ interface LoadObserver {
 }
 
 /**
- * Reads and locks what the commands touch: first reservations by id, then stock by key. Every transaction locks in this
- * order, so no two of them can wait for each other.
+ * Reads and locks what the commands touch: first reservations by id, then the SKUs of changed products, then stock by
+ * key. Every transaction locks in this order, so no two of them can wait for each other.
  */
 export async function loadBook(
   tx: Transaction,
@@ -44,22 +44,18 @@ export async function loadBook(
     for (const line of lines) wanted.keys.set(line, line);
   }
   const keys = wanted.keys.values();
-  const listed = skusOfProducts.map(({ sku }) => sku);
+  const synced = [...wanted.skus, ...skusOfProducts.map(({ sku }) => sku)];
   const identified = performance.now();
   if (wanted.reservations.length > 0) observer?.identified((identified - started) / 1_000);
-  const [stock, stockOfProducts, mark] = await Promise.all([
-    keys.length > 0 ? tx.read<StockRecord>(lockStock, columns(keys, ["sku", "store_id"])) : [],
-    wanted.products.length > 0 ? tx.read<StockRecord>(lockStockOfSkus, [[...wanted.skus, ...listed]]) : [],
-    log.mark(tx),
-  ]);
-  if (stock.length > 0) observer?.locked((performance.now() - identified) / 1_000);
+  const [stock, mark] = await Promise.all([lockRecords(tx, keys, synced), log.mark(tx)]);
+  if (keys.length > 0 && stock.length > 0) observer?.locked((performance.now() - identified) / 1_000);
 
-  const strangers = stock.length < keys.length ? missing(keys, stock) : [];
+  const strangers = stock.length < keys.length || synced.length > 0 ? missing(keys, stock) : [];
   const skus = await readSome<KnownSku>(tx, findSkus, strangers);
 
   return new StockBook(settings, {
-    mark: { ...mark, now: notBefore(mark.now, [...stock, ...stockOfProducts]) },
-    stock: [...stock, ...stockOfProducts],
+    mark: { ...mark, now: notBefore(mark.now, stock) },
+    stock,
     skus: [...skus, ...skusOfProducts],
     reservations: held,
     adjustments,
@@ -121,6 +117,18 @@ function collect(commands: readonly InventoryCommand[], contested: ReadonlySet<s
     }
   }
   return { keys, forced, reservations, moving, adjustments, products, skus, overdue };
+}
+
+/** The records of these keys, and all of these SKUs, in one order: with two statements there would be two of them. */
+async function lockRecords(
+  tx: Transaction,
+  keys: readonly StockKey[],
+  skus: readonly string[],
+): Promise<StockRecord[]> {
+  if (skus.length > 0) {
+    return tx.read<StockRecord>(lockStockAndSkus, [...columns(keys, ["sku", "store_id"]), skus]);
+  }
+  return keys.length > 0 ? tx.read<StockRecord>(lockStock, columns(keys, ["sku", "store_id"])) : [];
 }
 
 /** SKUs without a record where they were looked for. */
@@ -195,9 +203,13 @@ const lockStock: Statement = {
          join inventory.stock on stock.sku = wanted.sku and stock.store_id = wanted.store_id
          order by stock.sku, stock.store_id for update of stock`,
 };
-const lockStockOfSkus: Statement = {
-  name: "inventory_lock_stock_of_skus",
-  text: `select ${stockColumns} from inventory.stock where sku = any($1::text[]) order by sku, store_id for update`,
+const lockStockAndSkus: Statement = {
+  name: "inventory_lock_stock_and_skus",
+  // A join with both would be planned as a scan of all stock; this looks up each SKU, and leaves out what is not wanted.
+  text: `select ${stockColumns} from inventory.stock
+         where sku = any($1::text[] || $3::text[])
+           and (sku = any($3::text[]) or (sku, store_id) in (select * from unnest($1::text[], $2::text[])))
+         order by sku, store_id for update`,
 };
 const findSkus: Statement = {
   name: "inventory_find_skus",

@@ -17,7 +17,7 @@ export function saveBook(tx: Transaction, book: StockBook): void {
   const updated = reservations.filter(({ id }) => !book.created.has(id));
 
   if (book.relisted.size > 0) {
-    const skus = [...book.relisted.values()];
+    const skus = [...book.relisted.values()].sort((a, b) => (a.sku < b.sku ? -1 : 1));
     tx.write(upsertSkus, columns(skus, skuColumns));
     tx.write(relistStock, columns(skus, ["sku"]));
   }
@@ -162,7 +162,9 @@ const insertAdjustments: Statement = {
 };
 const upsertSkus: Statement = {
   name: "inventory_upsert_skus",
-  // Only whoever follows the catalogue writes here, and the lock of its cursor lets one do so at a time.
+  // Where the partitions of the catalogue's topic are divided among processes, two of them may hear of one SKU at once. A
+  // row that is there was locked before it was decided about; of two that find none, the second one's insert waits here,
+  // and what the catalogue said later stays. The second one then meets the first one's stock record, and is run again.
   text: `insert into inventory.skus as s (${skuColumns.join(", ")})
          select * from unnest($1::text[], $2::text[], $3::boolean[], $4::bigint[], $5::int[])
          on conflict (sku) do update
