@@ -117,6 +117,7 @@ export function createEngine(options: EngineOptions) {
     schemas: services.map(({ name, keeps }) => ({
       schema: name,
       days: retentionDays.daysOf(name),
+      followers: followers.filter(({ topic }) => topic === name).map(({ group }) => group),
       ...keeps,
     })),
     force: retentionForce,

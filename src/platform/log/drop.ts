@@ -46,6 +46,8 @@ export interface RetentionOptions {
   /** Drops what is too old even if a group has not read it. */
   readonly force: boolean;
   readonly snapshot: LogSnapshot | undefined;
+  /** Groups that read the log itself even where a relay brings it to a broker. */
+  readonly followers: readonly string[];
 }
 
 /**
@@ -55,10 +57,11 @@ export interface RetentionOptions {
 export async function dropOldPartitions(
   pool: Pool,
   schema: string,
-  { days, force, snapshot }: RetentionOptions,
+  options: RetentionOptions,
 ): Promise<RetentionOutcome | undefined> {
+  const { force, snapshot } = options;
   return exclusively(pool, schema, async (tx) => {
-    const plan = await planDrop(tx, schema, days, force);
+    const plan = await planDrop(tx, schema, options);
     if (plan.partitions.length === 0) return { dropped: [], slow: plan.slow, forced: false };
     const { after, position, at } = plan.range;
     if (position > after) {
@@ -81,11 +84,15 @@ interface DropPlan {
   readonly slow: readonly SlowGroup[];
 }
 
-async function planDrop(tx: Transaction, schema: string, days: number, force: boolean): Promise<DropPlan> {
+async function planDrop(
+  tx: Transaction,
+  schema: string,
+  { days, force, followers }: RetentionOptions,
+): Promise<DropPlan> {
   const horizon = await readHorizon(tx, schema);
   // Who still writes at a position of a partition keeps it from being dropped.
   const complete = await completeUpTo(tx, schema);
-  const cursors = await readCursors(tx, schema);
+  const cursors = await readCursors(tx, schema, followers);
   const partitions: Partition[] = [];
   let range: DroppedRange = { ...horizon, after: horizon.position };
   let slow: readonly SlowGroup[] = [];
@@ -123,15 +130,16 @@ interface Cursor {
 
 /**
  * Groups of services that run in other processes count as well, so whoever keeps cursors here is asked. Where a relay
- * brings the log to a broker, the groups read there; then it counts itself, and who reads his own log.
+ * brings the log to a broker, the groups read there; then it counts itself, who reads his own log, and who follows it.
  */
-async function readCursors(database: Reader, topic: string): Promise<Cursor[]> {
+async function readCursors(database: Reader, topic: string, followers: readonly string[]): Promise<Cursor[]> {
   const groups = await database.read<{ group: string }>(groupsHere);
   const cursors = (
     await Promise.all(groups.map(({ group }) => database.read<Cursor>(cursorOf(group), [group, topic])))
   ).flat();
   const isRelayed = cursors.some(({ group }) => group === "relay");
-  return isRelayed ? cursors.filter(({ group }) => group === "relay" || group === topic) : cursors;
+  const readers = ["relay", topic, ...followers];
+  return isRelayed ? cursors.filter(({ group }) => readers.includes(group)) : cursors;
 }
 
 async function unreadBy(

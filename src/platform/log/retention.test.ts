@@ -24,7 +24,7 @@ let pool: Pool;
 let reader: Reader;
 
 beforeAll(async () => {
-  await migrate(database.url, [logMigrations("teller"), logMigrations("listener")]);
+  await migrate(database.url, ["teller", "listener", "relay"].map(logMigrations));
   pool = createPool(database.url, { max: 12, name: "retention" });
   reader = readerOf(pool);
   await pool.query("create table teller.heard (position bigint primary key, at timestamptz not null)");
@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => pool.end());
 beforeEach(async () => {
   await usePartitions(pool, "teller");
-  await pool.query("truncate listener.cursors, teller.heard");
+  await pool.query("truncate listener.cursors, relay.cursors, teller.heard");
 });
 
 /** One batch for each subject. */
@@ -271,6 +271,17 @@ describe("what is too old", () => {
     await run();
     expect(await kept()).toEqual(numbered(18).slice(10));
     expect(await cursorOf()).toBe(10);
+  });
+
+  it("goes where a relay has brought it, unless a group reads it here all the same", async () => {
+    await tell(...numbered(18));
+    await age(18);
+    await cursor(4);
+    await pool.query("insert into relay.cursors (topic, position) values ('teller', 18)");
+    await keeper({ schemas: [{ schema: "teller", days, followers: ["listener"] }] }).run();
+    expect(await kept()).toEqual(numbered(18));
+    await keeper().run();
+    expect(await kept()).toEqual(numbered(18).slice(15));
   });
 
   it("goes by force before a group has read it, loudly", async () => {

@@ -27,6 +27,8 @@ export interface KeptLog {
   /** How long the log is kept; absent or 0: for ever. */
   readonly days?: number;
   readonly snapshot?: LogSnapshot;
+  /** Groups that read the log itself even where a relay brings it to a broker. */
+  readonly followers?: readonly string[];
   /** Further tables of the schema that are kept for as long: their rows have a `position` and an `at`. */
   readonly tables?: readonly string[];
 }
@@ -203,9 +205,9 @@ class LogTask {
 
   private async retain(): Promise<void> {
     const { pool, force = false } = this.options;
-    const { schema, days = 0, snapshot, tables = [] } = this.kept;
+    const { schema, days = 0, snapshot, followers = [], tables = [] } = this.kept;
     if (days > 0) {
-      const outcome = await dropOldPartitions(pool, schema, { days, force, snapshot });
+      const outcome = await dropOldPartitions(pool, schema, { days, force, snapshot, followers });
       if (outcome !== undefined) this.tell(outcome, days);
       if (outcome !== undefined && outcome.dropped.length > 0) this.mustForget = true;
       for (const table of tables) await deleteOldRows(pool, schema, table, days);

@@ -2,7 +2,7 @@ import type { Appended } from "../../batch/transaction.ts";
 import { completeUpTo } from "../../log/horizon.ts";
 import type { Pool } from "../../postgres/pool.ts";
 import { type Reader, readerOf } from "../../postgres/statement.ts";
-import { type LogRow, rowsBehind } from "./log-row.ts";
+import { type LogRow, lastRow, rowsBehind } from "./log-row.ts";
 import { RecentRows } from "./recent.ts";
 
 const firstLookAgainMs = 2;
@@ -103,17 +103,24 @@ export class Horizons {
     const end = await completeUpTo(reader, topic);
     if (end <= before) return;
     await this.readOn(topic, end, reader);
-    this.complete.set(topic, end);
+    const { end: last } = this.recent.get(topic)!;
+    if (last <= before) return;
+    this.complete.set(topic, last);
     this.onGrown(topic);
   }
 
+  /**
+   * As far as there are rows. A place behind the last one was taken by a transaction that came to nothing, and when the
+   * database crashes before it has written that down, it gives the place out again.
+   */
   private async readOn(topic: string, end: number, reader: Reader): Promise<void> {
     const recent = this.recent.get(topic)!;
     // What was there before this process, or came while it was cut off, is for each group to read as fast as it can.
-    if (recent.end === 0) return recent.skipTo(end);
-    const rows = await reader.read<LogRow>(rowsBehind(topic), [recent.end, end, rowsAtOnce]);
-    if (rows.length < rowsAtOnce) recent.append(rows, end);
-    else recent.skipTo(end);
+    const rows =
+      recent.end === 0 ? [] : await reader.read<LogRow>(rowsBehind(topic), [recent.end, end, rowsAtOnce]);
+    const isCutOff = recent.end === 0 || rows.length === rowsAtOnce;
+    if (isCutOff) recent.skipTo(await lastRowUpTo(reader, topic, end));
+    else if (rows.length > 0) recent.append(rows, rows.at(-1)!.position);
   }
 
   /**
@@ -129,4 +136,9 @@ export class Horizons {
     }, this.pauseMs).unref();
     this.pauseMs = Math.min(lastLookAgainMs, this.pauseMs * 2);
   }
+}
+
+async function lastRowUpTo(reader: Reader, topic: string, end: number): Promise<number> {
+  const [row] = await reader.read<{ position: number }>(lastRow(topic), [end]);
+  return row?.position ?? 0;
 }

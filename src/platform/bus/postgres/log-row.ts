@@ -51,3 +51,12 @@ export function rowsBehind(topic: string): Statement {
            where position > $1 and position <= $2 order by position limit $3`,
   };
 }
+
+export function lastRow(topic: string): Statement {
+  const last = (table: string) =>
+    `(select position from ${topic}.${table} where position <= $1 order by position desc limit 1)`;
+  return {
+    name: `bus_last_${topic}`,
+    text: `select position from (${last("log")} union all ${last("log_base")}) as last order by position desc limit 1`,
+  };
+}
