@@ -11,7 +11,6 @@ const fastifyErrors: Readonly<Record<string, readonly [PlatformProblem, string]>
     "request.malformed",
     "The address has a percent sign that does not start an encoded byte.",
   ],
-  FST_ERR_MAX_PARAM_LENGTH: ["request.invalid", "A part of the address is longer than accepted."],
   FST_ERR_CTP_BODY_TOO_LARGE: [
     "request.body_too_large",
     "Send less at once, or raise HOLDFAST_BODY_LIMIT_BYTES.",
@@ -31,6 +30,7 @@ export function handleError(error: FastifyError, request: FastifyRequest, reply:
 
   if (isTransient(error)) return sendUnavailable(error, "platform.unavailable", request, reply);
 
+  if (error.code === "FST_ERR_MAX_PARAM_LENGTH") return sendOverlongAddress(reply);
   const known = fastifyErrors[error.code];
   if (known !== undefined) return sendProblem(reply, platformProblems, known[0], { detail: known[1] });
   const status = error.statusCode ?? 500;
@@ -49,6 +49,14 @@ function sendInvalid(error: FastifyError, reply: FastifyReply): FastifyReply {
   const more = errors.length > 1 ? `, and ${errors.length - 1} more` : "";
   const detail = `In the ${part}: ${first?.field} ${first?.message}${more}.`;
   return sendProblem(reply, platformProblems, "request.invalid", { detail, errors });
+}
+
+/** Before the route is known, and with it the name of the part. */
+function sendOverlongAddress(reply: FastifyReply): FastifyReply {
+  return sendProblem(reply, platformProblems, "request.invalid", {
+    detail: "A part of the address is longer than accepted.",
+    errors: [{ field: "params", message: "has a part that is longer than accepted" }],
+  });
 }
 
 function sendInfrastructureProblem(error: InfrastructureError, request: FastifyRequest, reply: FastifyReply) {

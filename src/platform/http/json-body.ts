@@ -28,8 +28,7 @@ export function acceptJsonBodies(app: FastifyInstance): void {
       if (error) return done(malformed("The body cannot be parsed as JSON."));
       if (repeatsKey(text, body)) return done(malformed("An object in the body has the same key twice."));
       // Handlers take an absent body for an empty one; a body that says "nothing" is not absent.
-      if (body === null)
-        return done(new ProblemError("request.invalid", { detail: "The body must be an object." }));
+      if (body === null) return done(notAnObject());
       done(null, body);
     });
   });
@@ -40,6 +39,12 @@ export function acceptJsonBodies(app: FastifyInstance): void {
       new ProblemError("request.unsupported_media_type", { detail: "Send the body as application/json." }),
     );
   });
+}
+
+/** As the schema of a body says it of a list or a text. */
+function notAnObject(): ProblemError {
+  const errors = [{ field: "body", message: "must be object" }];
+  return new ProblemError("request.invalid", { detail: "In the body: body must be object.", errors });
 }
 
 function malformed(detail: string): ProblemError {
