@@ -16,6 +16,7 @@ import {
   withUnknown,
   wrongIds,
   wrongIntegers,
+  wrongTexts,
 } from "../../testing/wrong-input.ts";
 import type { CartEvent, CartSettings } from "./contract.ts";
 import { type CartsService, cartMigrations, cartsService } from "./index.ts";
@@ -470,6 +471,8 @@ describe("POST checkout", () => {
     ...without({ payment }, "payment"),
     ...inField({ payment }, "customer_id", wrongIds),
     ["no token", { payment: {} }, "payment.token"],
+    ["token: what no order takes", { payment: { token: "tok ü" } }, "payment.token"],
+    ...inField({ payment }, "payment", inField(payment, "token", wrongTexts(255))),
     withUnknown({ payment }),
   ] as const)("takes nothing wrong (%s)", async (_, body, field) => {
     const answer = await send("POST", `${fresh()}/checkout`, body as object);

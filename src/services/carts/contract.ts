@@ -2,7 +2,7 @@ import { type Static, Type } from "typebox";
 import { maxQuantity } from "../../kernel/limits.ts";
 import type { ProblemTable } from "../../platform/http/problem.ts";
 import { ClientId, type InventoryRefusal, type Line, StockAddress } from "../inventory/contract/index.ts";
-import type { OrderLine, OrderStatus } from "../orders/contract.ts";
+import { type OrderLine, type OrderStatus, Payment } from "../orders/contract.ts";
 
 export type { Line } from "../inventory/contract/index.ts";
 
@@ -248,12 +248,7 @@ export const PutCartBody = Type.Object({
   ),
   customer_id: Type.Optional(ClientId),
 });
-export const CheckOutBody = Type.Object({
-  customer_id: Type.Optional(ClientId),
-  payment: Type.Object({
-    token: Type.String({ minLength: 1, maxLength: 200, pattern: "^[^\\p{Cc}\\p{Cs}]+$" }),
-  }),
-});
+export const CheckOutBody = Type.Object({ customer_id: Type.Optional(ClientId), payment: Payment });
 
 const line = { store_id: Type.String(), sku: Type.String(), quantity: Type.Integer() };
 const LinesView = Type.Immutable(Type.Array(Type.Object(line)));

@@ -268,18 +268,16 @@ export type OrderRefusalCode = keyof typeof orderProblems;
 
 // ---- wire schemas --------------------------------------------------------------------------------------------------
 
-export const CreateOrderBody = Type.Object({
-  customer_id: ClientId,
-  lines: Lines,
-  payment: Type.Object({
-    token: Type.String({
-      minLength: 1,
-      maxLength: 255,
-      pattern: "^[!-~]+$",
-      description: "What the payment gateway knows the customer's means of payment by.",
-    }),
+/** How an order is paid, whether it is placed as such or comes from a cart. */
+export const Payment = Type.Object({
+  token: Type.String({
+    minLength: 1,
+    maxLength: 255,
+    pattern: "^[!-~]+$",
+    description: "What the payment gateway knows the customer's means of payment by.",
   }),
 });
+export const CreateOrderBody = Type.Object({ customer_id: ClientId, lines: Lines, payment: Payment });
 export type CreateOrderInput = Static<typeof CreateOrderBody>;
 
 export const CancelOrderBody = Type.Object({ reason: Type.Optional(Reason) });
