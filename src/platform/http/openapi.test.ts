@@ -14,6 +14,7 @@ beforeAll(async () => {
     );
     const release = Type.Object({ reason: Type.Optional(Type.String()) });
     app.post("/v1/things/:id/release", { config: sell, schema: { body: release } }, () => ({}));
+    app.post("/v1/things/:id/forget", { config: sell }, () => ({}));
   });
 });
 afterAll(() => server.app.close());
@@ -39,6 +40,7 @@ it("tells a body that is needed from one that may be left out", async () => {
   const { paths } = (await server.call("/openapi.json")).body;
   expect(paths["/v1/things/{id}"].put.requestBody.required).toBe(true);
   expect(paths["/v1/things/{id}/release"].post.requestBody.required).toBe(false);
+  expect(paths["/v1/things/{id}/forget"].post.requestBody).toBeUndefined();
 });
 
 it("leaves out what is no part of the API", async () => {

@@ -77,13 +77,20 @@ function describe(
     description: "A problem document.",
     content: { "application/problem+json": { schema: { $ref: "Problem#" } } },
   };
+  const { body, ...rest } = schema ?? {};
   return {
-    ...schema,
+    ...rest,
+    ...(hasFields(body) && { body }),
     tags: [url.split("/")[2]!], // what comes behind /v1/
     description: schema?.description ? `${schema.description}\n\n${note}` : note,
     security: scope === "none" ? [] : [{ [securityScheme]: [scope] }],
     response: { ...(schema?.response as object), default: problem },
   };
+}
+
+/** A body without fields is only there to refuse others. */
+function hasFields(body: unknown): boolean {
+  return Object.keys((body as { properties?: object } | undefined)?.properties ?? {}).length > 0;
 }
 
 type Paths = Record<string, Record<string, Operation>>;

@@ -1,4 +1,4 @@
-import type { FastifyInstance, onResponseHookHandler } from "fastify";
+import type { FastifyInstance, onResponseHookHandler, RouteOptions } from "fastify";
 import type { Logger } from "../telemetry/logger.ts";
 import { createRequestDuration, type Registry } from "../telemetry/metrics.ts";
 import { requireScope } from "./auth.ts";
@@ -18,11 +18,16 @@ export function guardRoutes(app: FastifyInstance, keys: Keys): void {
     if (scope === undefined) throw new Error(`${route.method} ${route.url} must declare config.scope`);
     if (scope !== "none") route.onRequest = [route.onRequest ?? [], requireScope(keys, scope)].flat();
     try {
-      route.schema = closeSchema(route.schema ?? {});
+      route.schema = closeSchema(route.schema ?? {}, takesAnyBody(route) ? "any" : "none");
     } catch (error) {
       throw new Error(`${route.method} ${route.url}: ${(error as Error).message}`, { cause: error });
     }
   });
+}
+
+/** A body that is kept as it was sent is checked by whoever has asked for it; that of a GET is never read. */
+function takesAnyBody({ method, config }: RouteOptions): boolean {
+  return config?.rawBody === true || [method].flat().every((name) => name === "GET" || name === "HEAD");
 }
 
 export function observeRoutes(app: FastifyInstance, logger: Logger, registry: Registry): void {

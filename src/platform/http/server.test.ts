@@ -121,7 +121,9 @@ describe("bodies", () => {
     const body = '{ "a" : 1 }';
     const raw = await startServer((app) => {
       for (const rawBody of [true, undefined] as const) {
-        app.post(`/v1/${rawBody}`, { config: { scope: "none", ...(rawBody && { rawBody }) } }, (request) => ({
+        const config = { scope: "none", ...(rawBody && { rawBody }) } as const;
+        const schema = { body: Type.Object({ a: Type.Integer() }) };
+        app.post(`/v1/${rawBody}`, { config, ...(!rawBody && { schema }) }, (request) => ({
           raw: request.rawBody?.toString() ?? null,
         }));
       }
@@ -152,6 +154,22 @@ describe("bodies", () => {
     const { status, body } = await server.call("/v1/things/t1/release", { method: "POST", ...init });
     expect([status, body]).toEqual([200, { body: {} }]);
   });
+
+  it.each(["POST", "DELETE"])(
+    "takes no body but an empty one where %s has no schema for it",
+    async (method) => {
+      const call = (body?: string) =>
+        server.call("/v1/things/t1/forget", { method, headers: json, ...(body !== undefined && { body }) });
+      for (const body of [undefined, "", "{}"]) expect(await call(body), body).toMatchObject({ status: 200 });
+      expect(await call('{"surprise": 1}')).toMatchObject({
+        status: 422,
+        body: { errors: [{ field: "surprise", message: "is not known" }] },
+      });
+      for (const body of ["null", "[]", '"x"', "1"]) {
+        expect(await call(body), body).toMatchObject({ status: 422, body: { errors: [{ field: "body" }] } });
+      }
+    },
+  );
 
   it("names what is missing when a needed body is not sent", async () => {
     const { status, body } = await server.call("/v1/things/t1", { method: "PUT" });
@@ -352,6 +370,12 @@ function registerExamples(app: HttpServer): void {
     },
     (request) => ({ body: request.body }),
   );
+  app.route({
+    method: ["POST", "DELETE"],
+    url: "/v1/things/:id/forget",
+    config: { scope: "sell" },
+    handler: () => ({}),
+  });
   app.get(
     "/v1/stock/:store_id/:sku",
     {

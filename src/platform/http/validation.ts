@@ -14,16 +14,17 @@ interface JsonSchema {
 const maxReportedErrors = 20;
 const limits = new Set(["maxItems", "maxProperties", "maxLength"]);
 
+/** What a route takes that has no schema for it. */
+const nothing = { type: "object", properties: {} };
+
 /**
  * The schema with every object closed, so that a misspelt field is refused instead of ignored. Routes without a
- * querystring schema take no query at all.
+ * querystring schema take no query at all, and `bodies` says whether those without a body schema take any body or none.
  */
-export function closeSchema(schema: FastifySchema): FastifySchema {
-  const closed: FastifySchema = {
-    ...schema,
-    querystring: close(schema.querystring ?? { type: "object", properties: {} }),
-  };
-  if (schema.body !== undefined) closed.body = close(schema.body);
+export function closeSchema(schema: FastifySchema, bodies: "any" | "none"): FastifySchema {
+  const closed: FastifySchema = { ...schema, querystring: close(schema.querystring ?? nothing) };
+  const body = schema.body ?? (bodies === "none" ? nothing : undefined);
+  if (body !== undefined) closed.body = close(body);
   if (schema.params !== undefined) closed.params = close(schema.params);
   return closed;
 }

@@ -278,6 +278,14 @@ it("a reservation is read without a query", async () => {
   await invalid({ method: "GET", path: "/v1/reservations/open?expand=lines" }, "expand");
 });
 
+it.each(['{"surprise":1}', "[]", '"x"', "1", "null"])(
+  "a confirmation takes no body such as %s",
+  async (body) => {
+    const path = "/v1/reservations/open/confirm";
+    await invalid({ method: "POST", path, body }, body.startsWith("{") ? "surprise" : "body");
+  },
+);
+
 it("a confirmation takes no query", async () => {
   await invalid({ method: "POST", path: "/v1/reservations/open/confirm?force=1" }, "force");
 });
