@@ -27,6 +27,9 @@ it("refuses wrong input by name before anything is sent", async () => {
     await expect(holdfast.reserve("r1", [line])).rejects.toThrow(/lines\.0\.quantity/);
     await expect(holdfast.reserve("not an id", [{ ...line, quantity: 1 }])).rejects.toThrow(InvalidInput);
     expect(await holdfast.reservation("r1")).toBeUndefined();
+    const bowl = { name: "Bowl", skus: [{ sku: "BOWL", price_minor: 1, currency: "EUR" }] };
+    // No address would reach them.
+    for (const id of [".", ".."]) await expect(holdfast.putProduct(id, bowl)).rejects.toThrow(InvalidInput);
   } finally {
     await holdfast.close();
   }

@@ -3,7 +3,7 @@ import { maxQuantity } from "../kernel/limits.ts";
 /** What is wrong, the value that is, and where in it. */
 export type Wrong = readonly [what: string, value: unknown, field: string];
 
-/** For whatever names a SKU, a store, a product, a reason: printable text up to `maxLength`. */
+/** For whatever describes something, such as a name or a reason: printable text up to `maxLength`. */
 export function wrongTexts(maxLength: number): Wrong[] {
   return [
     ["empty", "", ""],
@@ -15,6 +15,19 @@ export function wrongTexts(maxLength: number): Wrong[] {
     ["null", null, ""],
   ];
 }
+
+/** For SKUs and stores. */
+export const wrongStockIds: Wrong[] = [
+  ...wrongTexts(128),
+  ["a space of no width", "\u200b", ""],
+  ["nothing but marks of the byte order", "\ufeff\ufeff", ""],
+  ["nothing but a space", " ", ""],
+  ["a letter that is blank", "\u3164", ""],
+  ["text that is turned round", "a\u202egum", ""],
+  ["text of its own direction", "\u2067mug\u2069", ""],
+  ["a step in a path", ".", ""],
+  ["a step back in a path", "..", ""],
+];
 
 export const wrongIds: Wrong[] = [
   ["empty", "", ""],

@@ -1,12 +1,15 @@
 import { type Static, Type } from "typebox";
+import { printable, printableId } from "../../kernel/text.ts";
 import type { ProblemTable } from "../../platform/http/problem.ts";
 
-const printable = "^[^\\p{Cc}\\p{Cs}]+$";
-
-export const ProductId = Type.String({ minLength: 1, maxLength: 64, pattern: "^[A-Za-z0-9._~:-]+$" });
+export const ProductId = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  pattern: "^(?!\\.{1,2}$)[A-Za-z0-9._~:-]+$",
+});
 
 export const ProductSku = Type.Object({
-  sku: Type.String({ minLength: 1, maxLength: 128, pattern: printable }),
+  sku: Type.String({ minLength: 1, maxLength: 128, pattern: printableId }),
   price_minor: Type.Integer({
     minimum: 0,
     maximum: Number.MAX_SAFE_INTEGER,

@@ -7,6 +7,7 @@ import {
   without,
   withUnknown,
   wrongIntegers,
+  wrongStockIds,
   wrongTexts,
 } from "../../testing/wrong-input.ts";
 
@@ -114,7 +115,7 @@ describe("PUT products/{id} is refused with", () => {
         ["null", null, ""],
         withUnknown(sku!),
         ...without(sku!, "sku", "price_minor", "currency"),
-        ...inField(sku!, "sku", wrongTexts(128)),
+        ...inField(sku!, "sku", wrongStockIds),
         ...inField(sku!, "price_minor", wrongIntegers(Number.MAX_SAFE_INTEGER)).filter(
           ([what]) => !what.endsWith("zero"),
         ),

@@ -1,4 +1,5 @@
 import { type Static, Type } from "typebox";
+import { printable } from "../../kernel/text.ts";
 import type { ProblemTable } from "../../platform/http/problem.ts";
 import { ClientId, type Line, Lines } from "../inventory/contract/index.ts";
 
@@ -198,7 +199,6 @@ export const fulfillmentProblems = {
 
 // ---- wire schemas --------------------------------------------------------------------------------------------------
 
-const printable = "^[^\\p{Cc}\\p{Cs}]+$";
 const Text = Type.String({ minLength: 1, maxLength: 200, pattern: printable });
 const Timestamp = Type.Unsafe<Date>(Type.String({ format: "date-time" }));
 

@@ -9,6 +9,7 @@ import {
   withUnknown,
   wrongIds,
   wrongIntegers,
+  wrongStockIds,
   wrongTexts,
 } from "../../testing/wrong-input.ts";
 
@@ -418,8 +419,8 @@ describe("POST orders is refused with", () => {
       ...inSecond(line, [
         withUnknown(line!),
         ...without(line!, "store_id", "sku", "quantity"),
-        ...inField(line!, "store_id", wrongTexts(128)),
-        ...inField(line!, "sku", wrongTexts(128)),
+        ...inField(line!, "store_id", wrongStockIds),
+        ...inField(line!, "sku", wrongStockIds),
         ...inField(line!, "quantity", wrongIntegers()),
       ]),
     ]),

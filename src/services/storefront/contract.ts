@@ -1,4 +1,5 @@
 import { Type } from "typebox";
+import { printable } from "../../kernel/text.ts";
 import type { ProblemTable } from "../../platform/http/problem.ts";
 import { Sku, type StockKey, StoreId } from "../inventory/contract/index.ts";
 
@@ -34,7 +35,6 @@ export const storefrontProblems = {
 // ---- wire schemas --------------------------------------------------------------------------------------------------
 
 export const maxSkus = 500;
-const printable = "^[^\\p{Cc}\\p{Cs}]+$";
 
 const Skus = Type.Union(
   [Type.String({ minLength: 1, pattern: printable }), Type.Array(Sku, { minItems: 1, maxItems: maxSkus })],

@@ -1,5 +1,6 @@
 import { type Static, Type } from "typebox";
 import { maxQuantity } from "../../../kernel/limits.ts";
+import { printable, printableId } from "../../../kernel/text.ts";
 
 export const ClientId = Type.String({
   minLength: 1,
@@ -7,9 +8,8 @@ export const ClientId = Type.String({
   pattern: "^[A-Za-z0-9._~:-]+$",
   description: "An id that the client chooses: sending it again is safe.",
 });
-const printable = "^[^\\p{Cc}\\p{Cs}]+$";
-export const Sku = Type.String({ minLength: 1, maxLength: 128, pattern: printable });
-export const StoreId = Type.String({ minLength: 1, maxLength: 128, pattern: printable });
+export const Sku = Type.String({ minLength: 1, maxLength: 128, pattern: printableId });
+export const StoreId = Type.String({ minLength: 1, maxLength: 128, pattern: printableId });
 export const Reason = Type.String({ minLength: 1, maxLength: 200, pattern: printable });
 const Quantity = Type.Integer({ minimum: 1, maximum: maxQuantity });
 const Ttl = Type.Integer({

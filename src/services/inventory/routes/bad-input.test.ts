@@ -9,6 +9,7 @@ import {
   withUnknown,
   wrongIds,
   wrongIntegers,
+  wrongStockIds,
   wrongTexts,
 } from "../../../testing/wrong-input.ts";
 
@@ -32,8 +33,8 @@ const wrongLines: Wrong[] = [
     ["null", null, ""],
     withUnknown(mug),
     ...without(mug, "sku", "store_id", "quantity"),
-    ...inField(mug, "sku", wrongTexts(128)),
-    ...inField(mug, "store_id", wrongTexts(128)),
+    ...inField(mug, "sku", wrongStockIds),
+    ...inField(mug, "store_id", wrongStockIds),
     ...inField(mug, "quantity", wrongIntegers()),
   ]),
 ];
@@ -190,7 +191,7 @@ describe("a store or SKU that cannot be is refused by", () => {
     ["GET", "/movements", undefined],
     ["PUT", "", count],
   ])("%s stock/{store_id}/{sku}%s", async (method, suffix, body) => {
-    for (const text of ["x".repeat(129), "a\nb", "\u0000"]) {
+    for (const text of ["x".repeat(129), "a\nb", "\u0000", "\u200b", "a\u202eb"]) {
       await invalid({ method, path: stockPath(text) + suffix, body }, "sku");
       await invalid({ method, path: stockPath("mug", text) + suffix, body }, "store_id");
     }

@@ -29,18 +29,26 @@ describe("stock", () => {
     });
   });
 
-  it.each(["two words", "50% off/red", "%2F", "Größe ☕ 日本", "a+b&c=d?e#f", "'\"<>\\", "😀".repeat(64)])(
-    "of the SKU %s has an address",
-    async (sku) => {
-      await shop.stocked(1, sku);
-      const counted = await shop.put(stockPath(sku, sku), { quantity_on_hand: 5, reason: "found" });
-      expect(counted).toMatchObject({ status: 200, body: { store_id: sku, sku, quantity_on_hand: 5 } });
-      expect((await shop.get(stockPath(sku, sku))).body).toEqual(counted.body);
-      expect((await shop.get(`${stockPath(sku)}/movements`)).body.items).toMatchObject([{ quantity: 1 }]);
-      const { body } = await shop.get(`/v1/stock?sku=${encodeURIComponent(sku)}`);
-      expect(body.items.map((item: Line) => item.store_id).sort()).toEqual(["main", sku].sort());
-    },
-  );
+  it.each([
+    "two words",
+    "50% off/red",
+    "%2F",
+    "Größe ☕ 日本",
+    "a+b&c=d?e#f",
+    "'\"<>\\",
+    "😀".repeat(64),
+    "👩\u200d🍳",
+    "...",
+    ". .",
+  ])("of the SKU %s has an address", async (sku) => {
+    await shop.stocked(1, sku);
+    const counted = await shop.put(stockPath(sku, sku), { quantity_on_hand: 5, reason: "found" });
+    expect(counted).toMatchObject({ status: 200, body: { store_id: sku, sku, quantity_on_hand: 5 } });
+    expect((await shop.get(stockPath(sku, sku))).body).toEqual(counted.body);
+    expect((await shop.get(`${stockPath(sku)}/movements`)).body.items).toMatchObject([{ quantity: 1 }]);
+    const { body } = await shop.get(`/v1/stock?sku=${encodeURIComponent(sku)}`);
+    expect(body.items.map((item: Line) => item.store_id).sort()).toEqual(["main", sku].sort());
+  });
 
   it("is listed by SKU, by store and by what is left", async () => {
     const sku = await shop.stocked(10);
