@@ -156,8 +156,20 @@ describe("movements", () => {
     },
   );
 
-  it("of what is not there are none", async () => {
-    expect((await shop.get(`${stockPath("nonsense")}/movements`)).body).toEqual({ items: [], next: null });
+  it("of what is not there are not found", async () => {
+    const sku = await shop.stocked(0);
+    for (const path of [stockPath("nonsense"), stockPath(sku, "nowhere")]) {
+      await shop.refused({ method: "GET", path: `${path}/movements` }, 404, "inventory.stock_not_found");
+    }
+  });
+
+  it("of what nothing has happened to are none", async () => {
+    const sku = await shop.stocked(0);
+    await shop.shows(stockPath(sku), { quantity_on_hand: 0 });
+    expect(await shop.get(`${stockPath(sku)}/movements`)).toMatchObject({
+      status: 200,
+      body: { items: [], next: null },
+    });
   });
 });
 

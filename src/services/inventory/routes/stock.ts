@@ -1,4 +1,4 @@
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { maxQuantity } from "../../../kernel/limits.ts";
 import { pageOf, pageQuery } from "../../../platform/http/page.ts";
@@ -12,6 +12,7 @@ import {
   MovementView,
   Sku,
   StockAddress,
+  type StockKey,
   StockView,
   StoreId,
 } from "../contract/index.ts";
@@ -58,10 +59,9 @@ export function registerStockRoutes(app: HttpServer, inventory: Inventory): void
     async ({ params, query: { at } }, reply) => {
       const record = await inventory.stock(params, at === undefined ? undefined : momentOf(at));
       if (record !== undefined) return reply.header("etag", `"${record.version}"`).send(record);
-      const code = at === undefined ? "inventory.stock_not_found" : "inventory.before_horizon";
-      const when = at === undefined ? "" : ` at ${at}`;
-      return sendProblem(reply, inventoryProblems, code, {
-        detail: `${params.sku} had no stock record in ${params.store_id}${when}.`,
+      if (at === undefined) return sendNoRecord(reply, params);
+      return sendProblem(reply, inventoryProblems, "inventory.before_horizon", {
+        detail: `${params.sku} had no stock record in ${params.store_id} at ${at}.`,
       });
     },
   );
@@ -77,7 +77,11 @@ export function registerStockRoutes(app: HttpServer, inventory: Inventory): void
         response: { 200: pageOf(MovementView) },
       },
     },
-    async ({ params, query: { after, limit } }) => onKnownPage(inventory.listMovements(params, after, limit)),
+    async ({ params, query: { after, limit } }, reply) => {
+      const page = await onKnownPage(inventory.listMovements(params, after, limit));
+      const isThere = page.items.length > 0 || (await inventory.stock(params)) !== undefined;
+      return isThere ? reply.send(page) : sendNoRecord(reply, params);
+    },
   );
 
   app.put(
@@ -137,6 +141,12 @@ export function registerStockRoutes(app: HttpServer, inventory: Inventory): void
       return answer.accepted ? reply.send(answer.subject) : sendRefusal(reply, answer.refusal);
     },
   );
+}
+
+function sendNoRecord(reply: FastifyReply, { sku, store_id }: StockKey): FastifyReply {
+  return sendProblem(reply, inventoryProblems, "inventory.stock_not_found", {
+    detail: `${sku} has no stock record in ${store_id}.`,
+  });
 }
 
 function actorOf(request: FastifyRequest): string {
