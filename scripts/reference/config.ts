@@ -11,8 +11,9 @@ export function configPage(): string {
   return `${heading("Configuration", "src/platform/settings.ts")}
 Settings are read once, at the start: from the environment, else from the file \`holdfast.json\` in the working
 directory (\`HOLDFAST_CONFIG\` names another one), else the default. In the file a setting bears its name without the
-prefix in lower case: \`HOLDFAST_PORT=7400\` is \`{"port": 7400}\`. A wrong value or an unknown name is refused at the
-start. \`holdfast config\` shows what is in force and where it comes from.
+prefix in lower case: \`HOLDFAST_PORT=7400\` is \`{"port": 7400}\`. A wrong value is refused at the start, and so is an
+unknown name in the file; one in the environment, which is not ours alone, is warned of and ignored. \`holdfast config\`
+shows what is in force and where it comes from.
 
 ${table(["setting", "default", "takes", "meaning"], rows)}
 `;
