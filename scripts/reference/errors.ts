@@ -9,8 +9,9 @@ export function errorsPage(): string {
 Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) document of the type
 \`application/problem+json\`. Programs look at \`code\`, which never changes its meaning; people read \`detail\`. Its
 \`type\` is \`${problemTypeBase}\` followed by the code. \`request_id\` names the request in the server's log.
-Refusals about stock list the \`lines\` that are in the way: \`{store_id, sku, requested, available}\`. Wrong input
-lists \`errors\`: \`{field, message}\`.
+Refusals about stock list the \`lines\` that are in the way: \`{store_id, sku, requested, available}\`, and
+\`fulfillment.exceeds_shipment\` has \`left\` in place of \`available\`. Wrong input lists \`errors\`:
+\`{field, message}\`. \`auth.insufficient_scope\` names the \`required_scope\`.
 
 A status of 429 or 503, or no answer at all, may be followed by the very same request: ids make sure that it takes
 effect once (a partial commit needs an \`Idempotency-Key\` for that). The library answers the same codes as \`refusal.code\`.

@@ -36,6 +36,20 @@ it("describes each operation with its scope, its closed body and its problems", 
   expect(body.components.schemas.Problem.properties.code.type).toBe("string");
 });
 
+it("describes what a problem may have besides", async () => {
+  const { properties, required } = (await server.call("/openapi.json")).body.components.schemas.Problem;
+  expect(Object.keys(properties.lines.items.properties)).toEqual([
+    "store_id",
+    "sku",
+    "requested",
+    "available",
+    "left",
+  ]);
+  expect(properties.lines.items.required).toEqual(["store_id", "sku", "requested"]);
+  expect(properties.required_scope.enum).toEqual(["read", "sell", "stock", "admin"]);
+  expect(required).not.toContain("lines");
+});
+
 it("tells a body that is needed from one that may be left out", async () => {
   const { paths } = (await server.call("/openapi.json")).body;
   expect(paths["/v1/things/{id}"].put.requestBody.required).toBe(true);

@@ -1,5 +1,6 @@
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
+import { scopes } from "./scopes.ts";
 
 /** One kind of refusal: its code is the key in a `ProblemTable`, from which the errors reference is made. */
 export interface ProblemType {
@@ -112,6 +113,23 @@ export const problemSchema = Type.Object(
           message: Type.String(),
         }),
       ),
+    ),
+    lines: Type.Optional(
+      Type.Array(
+        Type.Object({
+          store_id: Type.String(),
+          sku: Type.String(),
+          requested: Type.Integer(),
+          available: Type.Optional(Type.Integer({ description: "What the stock has, or can hold." })),
+          left: Type.Optional(
+            Type.Integer({ description: "Instead of `available`: what of the shipment has not left yet." }),
+          ),
+        }),
+        { description: "Those that are in the way." },
+      ),
+    ),
+    required_scope: Type.Optional(
+      Type.Enum([...scopes], { description: "What the API key would have to have." }),
     ),
   },
   { $id: "Problem", additionalProperties: true, description: "An RFC 9457 problem document." },
