@@ -3,8 +3,8 @@ import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { InfrastructureError } from "../errors.ts";
 import { isTransient } from "../postgres/errors.ts";
 import { traceFields } from "../telemetry/logger.ts";
+import { fieldErrors } from "./field-errors.ts";
 import { type PlatformProblem, ProblemError, platformProblems, sendProblem } from "./problem.ts";
-import { fieldErrors } from "./validation.ts";
 
 const fastifyErrors: Readonly<Record<string, readonly [PlatformProblem, string]>> = {
   FST_ERR_BAD_URL: [

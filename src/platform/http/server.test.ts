@@ -67,6 +67,24 @@ describe("bodies", () => {
     expect([status, body.errors]).toEqual([422, [{ field: "lines.0.color", message: "is not known" }]]);
   });
 
+  it.each([
+    ["x", "must be an integer or a date-time"],
+    [true, "must be an integer or a string"],
+    [0, "must be <= -1 or must be >= 1"],
+    ["", "must be an integer or a date-time"],
+  ])("says of %j once what may stand there instead", async (from, message) => {
+    const { status, body } = await put(JSON.stringify({ lines: [line], from }));
+    expect([status, body.errors]).toEqual([422, [{ field: "from", message }]]);
+  });
+
+  it("names what is wrong inside of the branch that was meant", async () => {
+    const { body } = await put(JSON.stringify({ lines: [line, { ...line, sku: ["A", ""] }], from: 0 }));
+    expect(body.errors).toEqual([
+      { field: "lines.1.sku.1", message: "must NOT have fewer than 1 characters" },
+      { field: "from", message: "must be <= -1 or must be >= 1" },
+    ]);
+  });
+
   it("looks no further once a size limit is broken", async () => {
     const { status, body } = await put(JSON.stringify({ lines: Array(300).fill({}) }));
     expect([status, body.errors]).toEqual([
@@ -343,14 +361,27 @@ describe("rate limit", () => {
 });
 
 function registerExamples(app: HttpServer): void {
-  const line = Type.Object({ sku: Type.String({ maxLength: 128 }), quantity: Type.Integer({ minimum: 1 }) });
+  const sku = Type.String({ minLength: 1, maxLength: 128, pattern: "^.+$" });
+  const line = Type.Object({
+    sku: Type.Union([sku, Type.Array(Type.String({ minLength: 1 }), { maxItems: 5 })]),
+    quantity: Type.Integer({ minimum: 1 }),
+  });
+  const from = Type.Union([
+    Type.Integer({ maximum: -1 }),
+    Type.Integer({ minimum: 1 }),
+    Type.String({ format: "date-time" }),
+  ]);
   app.put(
     "/v1/things/:id",
     {
       config: { scope: "sell" },
       schema: {
         params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
-        body: Type.Object({ lines: Type.Array(line, { maxItems: 5 }), note: Type.Optional(Type.String()) }),
+        body: Type.Object({
+          lines: Type.Array(line, { maxItems: 5 }),
+          note: Type.Optional(Type.String()),
+          from: Type.Optional(from),
+        }),
       },
     },
     (request) => ({

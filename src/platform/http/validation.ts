@@ -1,7 +1,6 @@
-import { Ajv, type ErrorObject } from "ajv";
+import { Ajv } from "ajv";
 import formats from "ajv-formats";
 import type { FastifySchema, FastifySchemaCompiler } from "fastify";
-import type { FieldError } from "./problem.ts";
 
 interface JsonSchema {
   readonly [keyword: string]: unknown;
@@ -11,7 +10,6 @@ interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[];
 }
 
-const maxReportedErrors = 20;
 const limits = new Set(["maxItems", "maxProperties", "maxLength"]);
 
 /** What a route takes that has no schema for it. */
@@ -79,33 +77,4 @@ function createAjv(options: { coerceTypes: boolean; allErrors: boolean }): Ajv {
   });
   formats.default(ajv);
   return ajv;
-}
-
-/** Ajv's findings as the `errors` member of a problem document. */
-export function fieldErrors(errors: readonly ErrorObject[], part: string): FieldError[] {
-  return errors.slice(0, maxReportedErrors).map((error) => {
-    const path = error.instancePath.split("/").slice(1).map(unescapePointer);
-    if (error.keyword === "required") path.push(String(error.params.missingProperty));
-    if (error.keyword === "additionalProperties") path.push(String(error.params.additionalProperty));
-    return { field: path.join(".") || part, message: explain(error) };
-  });
-}
-
-function explain({ keyword, params, message }: ErrorObject): string {
-  switch (keyword) {
-    case "required":
-      return "is required";
-    case "additionalProperties":
-      return "is not known";
-    case "enum":
-      return `must be one of ${params.allowedValues.join(", ")}`;
-    case "const":
-      return `must be ${params.allowedValue}`;
-    default:
-      return message ?? "is not valid";
-  }
-}
-
-function unescapePointer(segment: string): string {
-  return segment.replaceAll("~1", "/").replaceAll("~0", "~");
 }

@@ -35,9 +35,14 @@ export const storefrontProblems = {
 // ---- wire schemas --------------------------------------------------------------------------------------------------
 
 export const maxSkus = 500;
+/** More than an address has room for: SKUs are counted when those that are named twice are known. */
+const maxParameters = 3_000;
 
 const Skus = Type.Union(
-  [Type.String({ minLength: 1, pattern: printable }), Type.Array(Sku, { minItems: 1, maxItems: maxSkus })],
+  [
+    Type.String({ minLength: 1, pattern: printable }),
+    Type.Array(Sku, { minItems: 1, maxItems: maxParameters }),
+  ],
   {
     description:
       `Up to ${maxSkus} SKUs, separated by commas. Where the parameter is given more than once, each is one SKU as it ` +

@@ -322,6 +322,13 @@ describe("both are refused with", () => {
     await refused(`/v1/availability/stream?${query}`, field);
   });
 
+  it("the same words for too many SKUs, separated by commas or given one by one", async () => {
+    for (const query of [`sku=${tooMany}`, tooMany.map((sku) => `sku=${sku}`).join("&")]) {
+      const { body } = await server.call(`/v1/availability?${query}`);
+      expect(body.detail).toBe("sku must not name more than 500 SKUs.");
+    }
+  });
+
   it("no SKU at all, where one is needed", async () => {
     await refused("/v1/availability", "sku");
   });

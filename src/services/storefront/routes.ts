@@ -96,9 +96,9 @@ export function registerStorefrontRoutes(app: HttpServer, storefront: Storefront
 
 /** Given once, commas separate SKUs; given several times, each is one. */
 function skusOf(given: string | string[]): string[] {
-  if (typeof given !== "string") return [...new Set(given)];
-  if (!given.includes(",") && given.length <= maxSkuLength) return [given];
-  const skus = [...new Set(given.split(","))];
+  const isText = typeof given === "string";
+  if (isText && !given.includes(",") && given.length <= maxSkuLength) return [given];
+  const skus = [...new Set(isText ? given.split(",") : given)];
   if (skus.length > maxSkus) throw invalidSku(`must not name more than ${maxSkus} SKUs`);
   for (const sku of skus) {
     if (sku === "" || [...sku].length > maxSkuLength) {
