@@ -1,5 +1,5 @@
-import { Command, Option } from "commander";
-import { apiKeyMigrations, createKey, listKeys, revokeKey } from "../platform/http/api-keys.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { apiKeyMigrations, createKey, isKeyName, listKeys, revokeKey } from "../platform/http/api-keys.ts";
 import { type Scope, scopes } from "../platform/http/scopes.ts";
 import { migrate } from "../platform/postgres/migrate.ts";
 import type { Pool } from "../platform/postgres/pool.ts";
@@ -13,7 +13,7 @@ export function keysCommand(): Command {
   keys
     .command("create")
     .description("Make a key and print it, once; a running server knows it at once")
-    .argument("<name>", "what it is for, such as web-shop")
+    .argument("<name>", "what it is for, such as web-shop", keyName)
     .addOption(
       new Option(
         "--scope <scope...>",
@@ -33,6 +33,11 @@ export function keysCommand(): Command {
     .argument("<id>", "as `holdfast keys list` shows it")
     .action((id: string) => onKeys((pool) => revoke(pool, id)));
   return keys;
+}
+
+function keyName(text: string): string {
+  if (isKeyName(text)) return text;
+  throw new InvalidArgumentError("It takes 1 to 64 printable characters.");
 }
 
 function onKeys(work: (pool: Pool) => Promise<void>): Promise<void> {

@@ -96,6 +96,16 @@ describe("holdfast", () => {
     expect(stderr).not.toContain(url.password);
   });
 
+  it("says in one line that there can be no data directory", async () => {
+    await file("occupied", "");
+    for (const path of ["occupied", "occupied/data", "/proc/holdfast"]) {
+      const { code, stderr } = await runCli(["start"], { HOLDFAST_DATA_DIR: path }, directory);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^holdfast: The data directory .* cannot be made: .* HOLDFAST_DATA_DIR\.$/m);
+      expect(stderr).not.toContain("    at ");
+    }
+  });
+
   it("says what to do when there are no tables yet", async () => {
     const { code, stderr } = await holdfast("export", "stock");
     expect([code, stderr]).toEqual([1, expect.stringContaining("Run `holdfast migrate`")]);
@@ -120,6 +130,13 @@ describe("holdfast", () => {
     expect((await holdfast("keys", "create", "x", "--scope", "root")).stderr).toContain(
       "Allowed choices are",
     );
+  });
+
+  it.each(["", "x".repeat(65), "two\nlines"])("makes no key named %j", async (name) => {
+    const { code, stdout, stderr } = await holdfast("keys", "create", name, "--scope", "read");
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain("It takes 1 to 64 printable characters.");
+    expect(stderr).not.toContain("    at ");
   });
 });
 

@@ -23,6 +23,7 @@ export const apiKeyMigrations: MigrationSet = {
 };
 
 const columns = "id, name, prefix, scopes, created_at, revoked_at";
+const nameFormat = /^[^\p{Cc}\p{Cs}]{1,64}$/u;
 const tokenFormat = /^hf_[A-Za-z0-9_-]{43}$/;
 
 /** Makes a key and returns its token, which is stored nowhere and cannot be shown again. */
@@ -66,6 +67,10 @@ export async function loadKeysByHash(database: Database): Promise<Map<string, Ap
     `select ${columns}, encode(key_hash, 'hex') as hash from platform.api_keys`,
   );
   return new Map(rows.map(({ hash, ...key }) => [hash, key]));
+}
+
+export function isKeyName(text: string): boolean {
+  return nameFormat.test(text);
 }
 
 export function isToken(text: string): boolean {

@@ -2,7 +2,7 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EmbeddedPostgresFixture, query } from "../../../testing/embedded-postgres.ts";
-import { findRunningPostgres } from "./index.ts";
+import { findRunningPostgres, startEmbeddedPostgres } from "./index.ts";
 import { readPidFile } from "./postmaster.ts";
 
 const embedded = new EmbeddedPostgresFixture();
@@ -36,6 +36,24 @@ it("is found by another process while it runs, and no longer", async () => {
   expect(await findRunningPostgres(embedded.dataDir)).toBe(server.url);
   await server.stop();
   expect(await findRunningPostgres(embedded.dataDir)).toBeUndefined();
+});
+
+it("makes a data directory with all that leads there", async () => {
+  const dataDir = join(embedded.dataDir, "shop", "data");
+  const server = await startEmbeddedPostgres({ dataDir, settings: { fsync: "off" } });
+  await server.stop();
+  expect(await readdir(join(embedded.dataDir, "shop"))).toEqual(["data"]);
+});
+
+it("says so when the data directory cannot be made", async () => {
+  const file = join(embedded.dataDir, "file");
+  await writeFile(file, "");
+  for (const dataDir of [file, join(file, "sub"), "/proc/holdfast/data"]) {
+    await expect(startEmbeddedPostgres({ dataDir })).rejects.toMatchObject({
+      code: "postgres.no_data_dir",
+      message: expect.stringMatching(/^The data directory .* cannot be made: .* HOLDFAST_DATA_DIR\.$/),
+    });
+  }
 });
 
 it("refuses the cluster of another major version, and leaves it alone", async () => {

@@ -1,6 +1,6 @@
-import { mkdir, realpath } from "node:fs/promises";
+import { mkdir, realpath, stat } from "node:fs/promises";
 import { totalmem } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { InfrastructureError } from "../../errors.ts";
@@ -47,7 +47,7 @@ export async function startEmbeddedPostgres(options: {
   settings?: Record<string, string>;
 }): Promise<EmbeddedPostgres> {
   const report = options.onProgress ?? (() => undefined);
-  await mkdir(options.dataDir, { recursive: true });
+  await makeDataDir(options.dataDir);
   const dataDir = await realpath(options.dataDir);
   const cluster = join(dataDir, "postgres");
   await assertOurs(dataDir);
@@ -73,6 +73,31 @@ export async function startEmbeddedPostgres(options: {
   }
   if (server.adopted) report(`Using the PostgreSQL that is running already (process ${server.pid}).`);
   return { url, adopted: server.adopted, stop };
+}
+
+async function makeDataDir(path: string): Promise<void> {
+  try {
+    await makeDirectory(path);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const message = `The data directory ${path} cannot be made: ${why}. Choose another with HOLDFAST_DATA_DIR.`;
+    throw new InfrastructureError("postgres.no_data_dir", message, { retryable: false, cause });
+  }
+}
+
+/** Step by step: where nothing can be made, as in /proc, mkdir with `recursive` tries for ever. */
+async function makeDirectory(path: string): Promise<void> {
+  const parent = dirname(path);
+  if (parent !== path && !(await isDirectory(parent))) await makeDirectory(parent);
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (!(await isDirectory(path))) throw error;
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 /** The url of the server that runs on this data directory now, for commands beside a running server. */
