@@ -45,7 +45,7 @@ const Skus = Type.Union(
   ],
   {
     description:
-      `Up to ${maxSkus} SKUs, separated by commas. Where the parameter is given more than once, each is one SKU as it ` +
+      `Up to ${maxSkus} different SKUs, separated by commas. Where the parameter is given more than once, each is one SKU as it ` +
       "stands, commas included; a single SKU with a comma in it is given twice.",
   },
 );
