@@ -93,6 +93,10 @@ describe("consumers", () => {
     const all = await post("/v1/consumers/listener/replay", { from: "2020-01-01T00:00:00Z" });
     expect([all.status, all.body]).toEqual([200, { moved: 2 }]);
     await bench.untilHeard(["a", "b", "b", "a", "b"]);
+    await handled("c");
+    const durations = 'order_event_processing_duration_seconds_count{group="listener"}';
+    // What was handled once more says nothing about how long events take.
+    expect(await registry.metrics()).toContain(`${durations} 3\n`);
   });
 
   it("that nobody knows are not moved", async () => {

@@ -9,9 +9,10 @@ import type { AfterCommit, BusEvent, Subscription } from "../port.ts";
 import { describe, mayPass, runAfterCommit, share } from "./delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { ParkedEvents } from "./parked.ts";
+import { Reached } from "./reached.ts";
 import { commitWithoutWaiting, type GroupStatements, groupStatements } from "./statements.ts";
 import { Suspicion } from "./suspicion.ts";
-import { isSame, type Place, type Tail } from "./tail.ts";
+import { isSame, nameOf, type Place, type Tail } from "./tail.ts";
 
 export interface ConsumerOptions {
   readonly pool: Pool;
@@ -63,6 +64,7 @@ export class Consumer {
   private assigned: readonly Tail[] = [];
   private readonly parked: ParkedEvents;
   private readonly suspicion = new Suspicion();
+  private readonly reached = new Reached();
   /** The cursors' rows are there. */
   private isOpen = false;
   /** The cursors stand where we think, as far as we know. */
@@ -219,13 +221,29 @@ export class Consumer {
     delivery.afterCommit = await this.subscription.handle(tx, delivery.handled);
   }
 
-  private conclude({ counts }: Batch, { handled, afterCommit }: Delivery): void {
+  private conclude(batch: Batch, { handled, afterCommit }: Delivery): void {
     const { metrics, onProgress } = this.options;
-    for (const [i, tail] of this.inHand.entries()) tail.advance(counts[i]!);
+    const repeated = this.repeated(batch);
+    for (const [i, tail] of this.inHand.entries()) tail.advance(batch.counts[i]!);
+    this.reached.note(this.inHand);
     this.suspicion.settled();
-    metrics.handled(this.subscription.group, handled);
+    metrics.handled(
+      this.subscription.group,
+      handled.filter(({ id }) => !repeated.has(id)),
+    );
     runAfterCommit(afterCommit, this.options.logger);
     onProgress();
+  }
+
+  /** The ids of the events that have been handled before. */
+  private repeated({ events, counts }: Batch): ReadonlySet<string> {
+    let end = 0;
+    const ids = this.inHand.flatMap((tail, i) => {
+      const start = end;
+      end += counts[i]!;
+      return this.reached.repeated(tail, events.slice(start, end)).map(({ id }) => id);
+    });
+    return new Set(ids);
   }
 
   /** Takes the cursors and, in the same round trip, reads on from where we think they are. Answers the parked keys. */
@@ -242,6 +260,7 @@ export class Consumer {
     const resumed = this.inHand.map((tail) => tail.resume(places.get(nameOf(tail))!));
     const isRight = fetched !== undefined && resumed.every(Boolean);
     if (!resumed.every(Boolean)) this.suspicion.clear();
+    this.reached.note(this.inHand);
     const rows = isRight ? fetched : await this.readOn(tx);
     for (const [i, tail] of this.inHand.entries()) tail.accept(rows[i]);
     this.txId = cursors[0]!.tx;
@@ -335,10 +354,6 @@ export class Consumer {
       () => {},
     );
   }
-}
-
-export function nameOf({ topic, partition }: { topic: string; partition: number }): string {
-  return `${topic}/${partition}`;
 }
 
 function split<Item>(items: readonly Item[], test: (item: Item) => boolean): [Item[], Item[]] {

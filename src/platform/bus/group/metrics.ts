@@ -4,7 +4,7 @@ import { askedGauges, type Registry } from "../../telemetry/metrics.ts";
 import type { BusEvent, ConsumerState } from "../port.ts";
 
 export interface BusMetrics {
-  /** These events have been handled, durably. */
+  /** These events have been handled, durably, and for the first time: the age of replayed ones tells nothing. */
   handled(group: string, events: readonly BusEvent[]): void;
 }
 
@@ -15,7 +15,7 @@ export function createBusMetrics(
 ): BusMetrics {
   const duration = new Histogram({
     name: "order_event_processing_duration_seconds",
-    help: "Time from an event's place in the log until what a consumer group did about it was committed.",
+    help: "Time from an event's place in the log until what a consumer group did about it was committed; without what is replayed.",
     labelNames: ["group"],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
     registers: [registry],

@@ -13,6 +13,10 @@ export interface Place {
 
 export const start: Place = { position: 0, index: 0, offset: null };
 
+export function nameOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}/${partition}`;
+}
+
 export function isSame(one: Place | undefined, other: Place): boolean {
   return one?.position === other.position && one.index === other.index && one.offset === other.offset;
 }
