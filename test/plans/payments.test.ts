@@ -17,7 +17,7 @@ const database = useLargeDatabase([
   `insert into payments.payments (id, reservation_id, status, amount_minor, currency, token, reserved, attempts, failures,
                                   due_at, next_try_at, worker, leased_until, gateway, gateway_reference, created_at,
                                   updated_at)
-   select 'order-' || lpad(n::text, 7, '0'), 'order-' || n,
+   select 'order-' || lpad(n::text, 7, '0'), 'order-' || lpad(n::text, 7, '0'),
           case kind when 'settled' then 'succeeded' when 'open' then 'open' else 'charging' end,
           250, 'EUR', 'tok_visa', kind <> 'open', (kind <> 'open')::int, (kind = 'waiting')::int,
           case when kind <> 'open' then now() end, case when kind = 'waiting' then due end,

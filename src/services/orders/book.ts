@@ -114,7 +114,8 @@ export class OrderBook {
       this.reprice({ sku, price_minor, currency, product_id, listed: true, position, index });
     }
     for (const price of [...this.prices.values()]) {
-      if (price.product_id !== product_id || offered.has(price.sku)) continue;
+      // What is delisted keeps its place: another product's word may stand between that one and this.
+      if (price.product_id !== product_id || !price.listed || offered.has(price.sku)) continue;
       this.reprice({ ...price, listed: false, position, index });
     }
   }
