@@ -74,6 +74,8 @@ export interface InboundMessage {
   readonly body: string;
   /** Where it was found, for people: `inventory.inbound/2@1044`. */
   readonly place: string;
+  /** Why nobody can tell what is in it: it is handed on for that to be known, and to be set aside. */
+  readonly unreadable?: string;
 }
 
 export interface ReceiveOptions {

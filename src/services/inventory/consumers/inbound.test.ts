@@ -91,4 +91,32 @@ describe("a message from outside", () => {
       expect(eventOf(other).id).not.toBe(first.id);
     }
   });
+
+  it("that nobody can read is refused with the reason, and is another one than the next such message", () => {
+    const unreadable =
+      "What stands at inventory.inbound/2@9-11 cannot be read: zstd needs Node.js 22.15 or newer.";
+    const lost = { attributes: {}, body: "", place: "inventory.inbound/2@9-11", unreadable };
+    expect(() => movementOf(eventOf(lost))).toThrow(new RefusedMessage(unreadable));
+    expect(eventOf({ ...lost, place: "elsewhere" }).id).toBe(eventOf(lost).id);
+    expect(eventOf({ ...lost, unreadable: "What stands elsewhere" }).id).not.toBe(eventOf(lost).id);
+  });
+
+  it("is read when it is as long as what is agreed can be", () => {
+    const names = Array.from({ length: 2_000 }, (_, i) => `${i}`.padStart(4, "0") + "𝄞".repeat(124));
+    const longest = names.map((sku) => ({ store_id: sku, sku, quantity: 2_147_483_647 }));
+    expect(read({}, { lines: longest }).lines).toHaveLength(2_000);
+  });
+
+  it.each([
+    ["body", { ...message(), body: "\0".repeat(120_000_000) }],
+    ["attributes", message({ note: "x".repeat(11_000_000), id: "y".repeat(11_000_000) })],
+  ])("that is too long is refused, whatever is too long: its %s", (_, long) => {
+    const event = eventOf(long);
+    expect(() => movementOf(event)).toThrow(
+      /^The message has \d{8,9} characters; at most 10000000 are read\.$/,
+    );
+    expect(JSON.stringify(event).length).toBeLessThan(100_000);
+    expect(event.data).toMatchObject({ attributes: { source: attributes.source, type: attributes.type } });
+    expect(eventOf({ ...long, body: `${long.body}.` }).id).not.toBe(event.id);
+  });
 });

@@ -18,21 +18,53 @@ export class RefusedMessage extends Error {
 
 /** The message in the form in which the bus keeps what has failed, so that it is tried again like any event. */
 export function eventOf(message: InboundMessage): BusEvent {
-  const { attributes, body, place } = message;
-  const { source, id, type = "", traceparent } = attributes;
-  // Sent again, it is the same; another content under the same name is not, and must not be lost for it.
-  const name = JSON.stringify([source, id, type, body]);
-  const event_id = `inbound-${createHash("sha256").update(name).digest("hex").slice(0, 32)}`;
+  const event_id = nameOf(message);
+  const kept = keptOf(message);
+  const { type = "", traceparent } = kept.attributes;
   return {
     id: event_id,
     topic: inboundTopic,
     type,
-    subject: place,
+    subject: message.place.slice(0, longestPlace),
     key: event_id,
     at: new Date(),
-    data: { attributes, body },
+    data: kept,
     ...(traceparent !== undefined && parseTraceparent(traceparent) !== undefined && { traceparent }),
   };
+}
+
+/** Sent again, it is the same; another content under the same name is not, and must not be lost for it. */
+function nameOf({ attributes: { source, id, type = "" }, body, unreadable }: InboundMessage): string {
+  const parts = [source, id, type, ...(unreadable === undefined ? [] : [unreadable])];
+  // The body is not part of the JSON, which would be too long for a string when the body nearly is.
+  const hash = createHash("sha256").update(JSON.stringify(parts)).update(body);
+  return `inbound-${hash.digest("hex").slice(0, 32)}`;
+}
+
+/** Several times what all the lines that a message may have take at most. */
+const longestMessage = 10_000_000;
+const longestPlace = 500;
+const keptOfBody = 10_000;
+const keptOfAttribute = 200;
+
+type Kept = Omit<InboundMessage, "place">;
+
+/** What can be tried again; of what is too long, enough for people to see what it was. */
+function keptOf({ place, ...message }: InboundMessage): Kept {
+  const length = lengthOf(message);
+  if (length <= longestMessage) return message;
+  const named = Object.entries(message.attributes).filter(([name]) => /^(source|id|type)$/.test(name));
+  return {
+    attributes: Object.fromEntries(named.map(([name, value]) => [name, value.slice(0, keptOfAttribute)])),
+    body: message.body.slice(0, keptOfBody),
+    unreadable: `The message has ${length} characters; at most ${longestMessage} are read.`,
+  };
+}
+
+function lengthOf({ attributes, body }: Kept): number {
+  let length = body.length;
+  for (const name in attributes) length += name.length + attributes[name]!.length;
+  return length;
 }
 
 const directions: ReadonlyMap<string, { readonly sign: 1 | -1; readonly reason: string }> = new Map([
@@ -42,7 +74,8 @@ const directions: ReadonlyMap<string, { readonly sign: 1 | -1; readonly reason: 
 
 /** What it asks for. Throws `RefusedMessage` when that cannot be understood. */
 export function movementOf({ data, traceparent }: BusEvent): MoveStock & Origin {
-  const { attributes, body } = data as InboundMessage;
+  const { attributes, body, unreadable } = data as Kept;
+  if (unreadable !== undefined) throw new RefusedMessage(unreadable);
   const source = named(attributes, "source");
   const id = named(attributes, "id");
   const direction = directions.get(named(attributes, "type"));
