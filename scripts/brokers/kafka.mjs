@@ -14,6 +14,7 @@ const pom = fileURLToPath(new URL("pom.xml", import.meta.url));
 const version = /kafka_2\.13<\/artifactId>\s*<version>([^<]+)/.exec(readFileSync(pom, "utf8"))[1];
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
 const jars = join(cache, "holdfast", `kafka-${version}`);
+export const classPath = join(jars, "*");
 
 const diesWithParent = process.platform === "linux" && hasProgram("setpriv");
 
@@ -127,7 +128,7 @@ function javaOptions(logging) {
     "-Djava.awt.headless=true",
     `-Dlog4j.configuration=file:${logging}`,
     "-cp",
-    join(jars, "*"),
+    classPath,
   ];
 }
 

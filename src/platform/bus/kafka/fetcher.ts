@@ -4,7 +4,7 @@ import { type FetchedPartition, fetchRecords } from "./apis.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Connections } from "./connections.ts";
 import { codes, reasonOf } from "./errors.ts";
-import { keyOf, type Partition } from "./partition.ts";
+import { keyOf, type Partition, type Trouble } from "./partition.ts";
 import { pauseAfter } from "./patience.ts";
 import { decodeBatches, type Haul } from "./record-reader.ts";
 
@@ -173,10 +173,10 @@ export class Fetcher {
       const name = keyOf(answer.topic, answer.partition);
       const offset = offsets.get(name)!;
       const readers = (byName.get(name) ?? []).filter(({ isWanted }) => isWanted);
-      if (answer.errorCode !== 0) {
-        for (const reader of readers) if (reader.offset === offset) refuse(reader, answer.errorCode);
-      } else if (answer.bytes.length > 0) {
-        const haul = decodeBatches(answer.bytes, offset, answer.aborted);
+      const haul = this.read(answer, offset);
+      if (typeof haul !== "object") {
+        for (const reader of readers) if (reader.offset === offset) refuse(reader, haul);
+      } else {
         if (haul.next > offset) served.add(name);
         for (const reader of readers) share(haul, offset, reader);
       }
@@ -190,11 +190,28 @@ export class Fetcher {
       ];
     }
   }
+
+  /** What is wrong with one partition is its own trouble, and what is wrong with one batch that batch's. */
+  private read({ topic, partition, errorCode, bytes, aborted }: FetchedPartition, offset: number) {
+    if (errorCode !== 0) return errorCode;
+    let haul: Haul;
+    try {
+      haul = decodeBatches(bytes, offset, aborted);
+    } catch (error) {
+      return reasonOf(error);
+    }
+    for (const { offset: last, unreadable } of haul.records) {
+      if (unreadable === undefined) continue;
+      const context = { topic, partition, ...unreadable, last };
+      this.options.logger.error(context, "kafka: messages cannot be read and are passed over");
+    }
+    return haul;
+  }
 }
 
-function refuse(reader: Partition, errorCode: number): void {
-  if (errorCode === codes.offsetOutOfRange) reader.seek(undefined);
-  else void reader.refused(errorCode);
+function refuse(reader: Partition, trouble: Trouble): void {
+  if (trouble === codes.offsetOutOfRange) reader.seek(undefined);
+  else void reader.refused(trouble);
 }
 
 /** Everybody whose place lies within what has come gets it from there on. */

@@ -199,9 +199,14 @@ function messageOf(record: StoredRecord): ReceivedMessage {
 }
 
 function inboundOf(topic: string, partition: number, record: StoredRecord): InboundMessage {
-  const contentType = attributesOf(record.headers).datacontenttype;
-  const place = `${topic}/${partition}@${record.offset}`;
-  return { ...unfold(contentType, record.headers, record.body), place };
+  const { offset, headers, body, unreadable } = record;
+  if (unreadable !== undefined) {
+    const { first, reason } = unreadable;
+    const place = `${topic}/${partition}@${first === offset ? "" : `${first}-`}${offset}`;
+    return { attributes: {}, body, place, unreadable: `What stands at ${place} cannot be read: ${reason}.` };
+  }
+  const place = `${topic}/${partition}@${offset}`;
+  return { ...unfold(attributesOf(headers).datacontenttype, headers, body), place };
 }
 
 function createLatency(registry: Registry): Histogram {

@@ -17,6 +17,9 @@ export interface PartitionOptions {
   moved(): Promise<void>;
 }
 
+/** The code that the broker gave, or what is wrong with what it gave. */
+export type Trouble = number | string;
+
 const longestPauseMs = 5_000;
 const worthTelling = 4;
 
@@ -74,13 +77,13 @@ export class Partition {
   }
 
   /** Asked for again a little later, elsewhere if it is somewhere else. */
-  async refused(errorCode: number): Promise<void> {
+  async refused(error: Trouble): Promise<void> {
     const { topic, partition, turn } = this;
     const { logger } = this.options;
     this.isResting = true;
     this.blockedSince = Date.now();
     this.refusals++;
-    if (this.refusals === 1) logger.warn({ topic, partition, error: errorCode }, "kafka: fetching fails");
+    if (this.refusals === 1) logger.warn({ topic, partition, error }, "kafka: fetching fails");
     await this.moved();
     await sleep(pauseAfter(this.refusals));
     if (turn !== this.turn) return;

@@ -1,15 +1,14 @@
-import {
-  compressionsAlgorithmsByBitmask,
-  IS_COMPRESSED,
-  IS_CONTROL,
-  IS_TRANSACTIONAL,
-} from "@platformatic/kafka";
+import { IS_COMPRESSED, IS_CONTROL, IS_TRANSACTIONAL } from "@platformatic/kafka";
+import { decompressed } from "./decompression.ts";
+import { reasonOf } from "./errors.ts";
 
 export interface StoredRecord {
   readonly offset: number;
   readonly key: string;
   readonly body: string;
   readonly headers: Record<string, string>;
+  /** It stands for a whole batch that cannot be read, at the last offset of it. */
+  readonly unreadable?: { readonly first: number; readonly reason: string };
 }
 
 export interface AbortedTransaction {
@@ -26,7 +25,8 @@ export interface Haul {
 
 /**
  * The records from the offset on: batches are stored whole, so a fetch may begin before it. Markers of transactions
- * and what belongs to aborted ones are passed over, and half a batch at the end is left for the next fetch.
+ * and what belongs to aborted ones are passed over, and half a batch at the end is left for the next fetch. Throws when
+ * it cannot even be told where a batch ends.
  */
 export function decodeBatches(
   bytes: Buffer,
@@ -40,6 +40,8 @@ export function decodeBatches(
   for (let at = 0; at + 61 <= bytes.length; ) {
     const end = at + 12 + bytes.readInt32BE(at + 8);
     if (end > bytes.length) break;
+    if (end < at + 61 || bytes[at + 16] !== 2)
+      throw new Error("What is stored is no batch of Kafka 0.11 or newer.");
     const batch = bytes.subarray(at, end);
     const first = Number(batch.readBigInt64BE(0));
     const last = first + batch.readInt32BE(23);
@@ -49,16 +51,28 @@ export function decodeBatches(
       open.add(pending.shift()!.producerId);
     if (attributes & IS_CONTROL) open.delete(producerId);
     else if (!(attributes & IS_TRANSACTIONAL && open.has(producerId)))
-      readBatch(batch, first, offset, records);
+      addBatch(batch, first, last, offset, records);
     next = Math.max(next, last + 1);
     at = end;
   }
   return { records, next };
 }
 
+/** All of its records, or one that says why it cannot be read, so that nobody has to stop there. */
+function addBatch(batch: Buffer, first: number, last: number, offset: number, records: StoredRecord[]): void {
+  const before = records.length;
+  try {
+    readBatch(batch, first, offset, records);
+  } catch (error) {
+    records.length = before;
+    const unreadable = { first, reason: reasonOf(error) };
+    if (last >= offset) records.push({ offset: last, key: "", body: "", headers: {}, unreadable });
+  }
+}
+
 function readBatch(batch: Buffer, first: number, offset: number, records: StoredRecord[]): void {
-  const attributes = batch.readInt16BE(21);
-  const cursor = new Cursor(decompressed(batch.subarray(61), attributes & IS_COMPRESSED));
+  const compression = batch.readInt16BE(21) & IS_COMPRESSED;
+  const cursor = new Cursor(compression === 0 ? batch.subarray(61) : decompressed(batch, compression));
   for (let count = batch.readInt32BE(57); count > 0; count--) {
     const length = cursor.varint();
     const end = cursor.at + length;
@@ -71,15 +85,6 @@ function readBatch(batch: Buffer, first: number, offset: number, records: Stored
     }
     cursor.at = end;
   }
-}
-
-function decompressed(bytes: Buffer, compression: number): Buffer {
-  if (compression === 0) return bytes;
-  const algorithm =
-    compressionsAlgorithmsByBitmask[compression as keyof typeof compressionsAlgorithmsByBitmask];
-  if (!algorithm)
-    throw new Error(`Messages are compressed in a way that is not known here (${compression}).`);
-  return algorithm.decompressSync(bytes) as Buffer;
 }
 
 class Cursor {
@@ -96,6 +101,7 @@ class Cursor {
     let factor = 1;
     let byte: number;
     do {
+      if (this.at >= this.bytes.length) throw new Error("it ends too early");
       byte = this.bytes[this.at++]!;
       value += (byte & 0x7f) * factor;
       factor *= 128;
@@ -109,6 +115,7 @@ class Cursor {
     if (length <= 0) return "";
     const start = this.at;
     this.at += length;
+    if (this.at > this.bytes.length) throw new Error("it ends too early");
     return this.bytes.toString("utf8", start, this.at);
   }
 
