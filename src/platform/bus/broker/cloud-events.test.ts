@@ -33,6 +33,16 @@ describe("unfolding", () => {
     expect(unfolded).toEqual({ attributes: event, body });
   });
 
+  it("says of data that is nested too deeply that it cannot be read, and whose it is", () => {
+    const data = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    const structured = `${JSON.stringify(event).slice(0, -1)},"data":${data}}`;
+    expect(unfold("application/cloudevents+json", {}, structured)).toEqual({
+      attributes: event,
+      body: structured,
+      unreadable: "The event's data cannot be read: Maximum call stack size exceeded.",
+    });
+  });
+
   it("leaves text that is not JSON as it is", () => {
     const structured = { ...event, datacontenttype: "text/plain", data: "a\nb" };
     const { body } = unfold("application/cloudevents+json", {}, JSON.stringify(structured));

@@ -1,4 +1,4 @@
-import type { Attributes } from "./broker.ts";
+import type { Attributes, InboundMessage } from "./broker.ts";
 
 // AMQP 1.0 clients that may not use a colon write the underscore, and some Kafka clients know only the one of HTTP.
 const prefixes = ["ce_", "cloudEvents:", "cloudEvents_", "ce-"];
@@ -16,6 +16,9 @@ export function attributesOf(headers: Readonly<Record<string, unknown>>): Attrib
   return attributes;
 }
 
+/** A message from outside: what an event says, or why that cannot be told. */
+type Unfolded = Omit<InboundMessage, "place">;
+
 /**
  * A message from outside, in either mode. What says that it is in structured mode and is not, comes out with its body
  * as it was and without the attributes that are asked of an event, for the reader to refuse.
@@ -24,17 +27,17 @@ export function unfold(
   contentType: string | undefined,
   headers: Readonly<Record<string, unknown>>,
   body: string,
-): { attributes: Attributes; body: string } {
+): Unfolded {
   if (contentType && /^application\/cloudevents\+json\s*(;|$)/i.test(contentType)) {
     const event = parseObject(body);
-    if (event) return unfoldStructured(event);
+    if (event) return unfoldStructured(event, body);
   }
   const attributes = attributesOf(headers);
   if (contentType === undefined) return { attributes, body };
   return { attributes: { ...attributes, datacontenttype: contentType }, body };
 }
 
-function unfoldStructured(event: Record<string, unknown>): { attributes: Attributes; body: string } {
+function unfoldStructured(event: Record<string, unknown>, whole: string): Unfolded {
   const { data, data_base64, ...rest } = event;
   const attributes: Record<string, string> = {};
   for (const name in rest) {
@@ -46,7 +49,13 @@ function unfoldStructured(event: Record<string, unknown>): { attributes: Attribu
   }
   const isJson = /[/+]json\s*(;|$)/i.test(attributes.datacontenttype ?? "application/json");
   if (typeof data === "string" && !isJson) return { attributes, body: data };
-  return { attributes, body: data === undefined ? "" : JSON.stringify(data) };
+  try {
+    return { attributes, body: data === undefined ? "" : JSON.stringify(data) };
+  } catch (error) {
+    // What can be parsed, however deeply nested, cannot always be written again.
+    const unreadable = `The event's data cannot be read: ${(error as Error).message}.`;
+    return { attributes, body: whole, unreadable };
+  }
 }
 
 const known = new Map<string, string | undefined>();

@@ -50,9 +50,9 @@ export function receivedMessage(message: ConsumeMessage): ReceivedMessage {
 
 export function inboundMessage(topic: string, message: ConsumeMessage): InboundMessage {
   const { headers = {}, contentType, messageId } = message.properties;
-  const { attributes, body } = unfold(contentType, headers, message.content.toString());
-  const name = messageId ?? attributes.id;
-  return { attributes, body, place: name === undefined ? topic : `${topic} ${name}` };
+  const unfolded = unfold(contentType, headers, message.content.toString());
+  const name = messageId ?? unfolded.attributes.id;
+  return { ...unfolded, place: name === undefined ? topic : `${topic} ${name}` };
 }
 
 export function offsetOf(message: ConsumeMessage): number {

@@ -59,6 +59,24 @@ describeRabbitmq("receiving from RabbitMQ", () => {
     ]);
   });
 
+  it("gives what is nested too deeply with the reason, between its neighbours, to be handled with them", async () => {
+    const received: InboundMessage[] = [];
+    const topic = newTopic();
+    const { channel } = await receiving(topic, async (messages) => void received.push(...messages));
+    const data = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    const deep = `${JSON.stringify(event).slice(0, -1)},"data":${data}}`;
+    channel.sendToQueue(topic, Buffer.from("before"));
+    channel.sendToQueue(topic, Buffer.from(deep), { contentType: "application/cloudevents+json" });
+    channel.sendToQueue(topic, Buffer.from("behind"));
+    await until(() => received.length === 3);
+    const unreadable = "The event's data cannot be read: Maximum call stack size exceeded.";
+    expect(received).toEqual([
+      { attributes: {}, body: "before", place: topic },
+      { attributes: event, body: deep, place: `${topic} erp-1`, unreadable },
+      { attributes: {}, body: "behind", place: topic },
+    ]);
+  });
+
   it("keeps what cannot be handled now and tries it again, before anything that came behind it", async () => {
     const tries: string[][] = [];
     const topic = newTopic();
