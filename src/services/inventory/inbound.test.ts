@@ -352,6 +352,32 @@ describe("what cannot be carried out is set aside with the reason, once, and the
     expect(await stockOf("MUG")).toEqual([7, 0, 0]);
   });
 
+  it("of all sorts at once, each by itself", async () => {
+    const trouble = (id: string, body: string, rest: Partial<InboundMessage> = {}): InboundMessage => ({
+      ...stockIn(id, {}),
+      body,
+      ...rest,
+    });
+    const odd = [
+      trouble("deep", `{"lines":${"[".repeat(50_000)}${"]".repeat(50_000)}}`),
+      trouble("NUL", "\0\0"),
+      trouble("a NUL that JSON hides", JSON.stringify({ lines: [{ store_id, sku: "M\0G", quantity: 1 }] })),
+      trouble("half a character", '{"reason":"\\ud800"}'),
+      trouble("half a character, not in JSON", "\ud800"),
+      trouble("not UTF-8", Buffer.from([0xff, 0xfe, 0x00]).toString()),
+      trouble("long", "\u0001".repeat(2_000_000)),
+      trouble("too long", "\u0001".repeat(11_000_000)),
+      trouble("unreadable", "", { unreadable: "Nobody can read it: \0." }),
+      trouble("__proto__", "[]", { attributes: { source: "\ufffd", id: "\0", type: "\ud800", time: "\0" } }),
+    ];
+    const good = odd.map((_, i) => stockIn(`good ${i}`, { MUG: 1 }));
+    await receive(...odd.flatMap((message, i) => [good[i]!, message]));
+    expect(await stockOf("MUG")).toEqual([odd.length, 0, 0]);
+    const found = await letters();
+    expect(found.map(({ status }) => status)).toEqual(odd.map(() => "dead"));
+    expect(found.map(({ error }) => error)).toContain("Nobody can read it: \ufffd.");
+  });
+
   it("when its name was used for something else, of which nothing is lost", async () => {
     await receive(stockIn("1", { MUG: 10 }));
     await receive(stockIn("1", { MUG: 11 }), stockOut("1", { MUG: 10 }), stockIn("1", { MUG: 11 }));
