@@ -8,7 +8,14 @@ import { sharedBroker } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
 import { type Random, seededRandom } from "../../src/testing/random.ts";
 import { line, type Shop, stockPath, useShop } from "../../src/testing/shop.ts";
-import { binary, type Movement, type Stranger, strangerOn, structured } from "./stranger.ts";
+import {
+  binary,
+  type Movement,
+  type StrangeMessage,
+  type Stranger,
+  strangerOn,
+  structured,
+} from "./stranger.ts";
 import { brokers, Witness } from "./witness.ts";
 
 const patient = { timeout: 60_000, interval: 50 };
@@ -126,6 +133,33 @@ for (const [name, describeBroker] of brokers) {
         expect(await channels.letters()).toEqual([]);
       });
 
+      it("among things that nobody can read, each of which is set aside by itself", async () => {
+        const sku = await shop.stocked(0);
+        const odd = oddities(name, { type: "StockIn", id: shop.fresh("odd"), sku, quantity: 1 });
+        const messages = odd.flatMap((message) => {
+          const good: Movement = { type: "StockIn", id: shop.fresh("delivery"), sku, quantity: 1 };
+          return [message, binary(name, good)];
+        });
+        await channels.till.send(messages.map((message) => ({ ...message, key: "one partition" })));
+        await channels.owns(sku, odd.length);
+        const dead = await vi.waitFor(async () => {
+          const found = await channels.letters();
+          expect(found).toHaveLength(odd.length);
+          return found;
+        }, patient);
+        const reasons = dead.map(({ error }) => error).join("\n");
+        for (const reason of [
+          "cannot be read: Maximum call stack size exceeded",
+          "at most 10000000 are read",
+          "data is not JSON",
+          "data is not as agreed",
+          "id is not 1 to 128 printable characters",
+        ]) {
+          expect(reasons).toContain(reason);
+        }
+        for (const { id } of dead) await channels.discard(id);
+      });
+
       it("to the storefront, which has a database of its own", async () => {
         const sku = await shop.stocked(10);
         await channels.untilShown(sku, 10);
@@ -142,6 +176,29 @@ for (const [name, describeBroker] of brokers) {
       });
     });
   });
+}
+
+/** What can be sent and not be carried out, each in another way. */
+function oddities(name: BrokerName, movement: Movement): StrangeMessage[] {
+  const plain = binary(name, movement);
+  const event = structured(movement);
+  const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+  const notUtf8 = Buffer.from([0xc3, 0x28, 0x00, 0xff]);
+  const idHeader = Object.keys(plain.headers).find((header) => header.endsWith("id"))!;
+  return [
+    {
+      ...event,
+      body: `{"specversion":"1.0","id":"deep","source":"/tills/7","type":"StockIn","data":${deep}}`,
+    },
+    { ...plain, body: deep },
+    { ...plain, body: "\0".repeat(4) },
+    { ...plain, body: notUtf8 },
+    { ...plain, body: '{"reason":"\\ud800\\u0000"}' },
+    { ...plain, body: "\u0001".repeat(3_000_000) },
+    { ...plain, body: "x".repeat(11_000_000) },
+    { ...plain, headers: { ...plain.headers, [idHeader]: notUtf8 } },
+    { ...event, body: notUtf8 },
+  ];
 }
 
 interface Letter {

@@ -1,13 +1,13 @@
-import { Producer, stringSerializers } from "@platformatic/kafka";
+import { Producer } from "@platformatic/kafka";
 import { connect } from "amqplib";
 import type { BrokerName } from "../../src/testing/broker-process.ts";
 
 export interface StrangeMessage {
   readonly key: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | Buffer>>;
   /** Where AMQP has a place of its own for it; among Kafka's headers it is `content-type`. */
   readonly contentType: string;
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
 /** A warehouse or a till with a plain client, which knows nothing of us but the document. */
@@ -68,15 +68,14 @@ function kafkaStranger(address: string, topic: string): Stranger {
   const producer = new Producer({
     clientId: "till-7",
     bootstrapBrokers: [address],
-    serializers: stringSerializers,
   });
   return {
     async send(messages) {
       const records = messages.map(({ key, headers, contentType, body }) => ({
         topic,
-        key,
-        value: body,
-        headers: { ...headers, "content-type": contentType },
+        key: Buffer.from(key),
+        value: bytesOf(body),
+        headers: headersOf({ ...headers, "content-type": contentType }),
       }));
       await producer.send({ messages: records });
     },
@@ -90,10 +89,18 @@ async function rabbitStranger(address: string, topic: string): Promise<Stranger>
   return {
     async send(messages) {
       for (const { key, headers, contentType, body } of messages) {
-        channel.publish(topic, key, Buffer.from(body), { headers, contentType, persistent: true });
+        channel.publish(topic, key, bytesOf(body), { headers, contentType, persistent: true });
       }
       await channel.waitForConfirms();
     },
     close: () => client.close(),
   };
+}
+
+function headersOf(headers: StrangeMessage["headers"]): Map<Buffer, Buffer> {
+  return new Map(Object.entries(headers).map(([name, value]) => [Buffer.from(name), bytesOf(value)]));
+}
+
+function bytesOf(text: string | Buffer): Buffer {
+  return typeof text === "string" ? Buffer.from(text) : text;
 }
