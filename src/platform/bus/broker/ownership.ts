@@ -1,7 +1,7 @@
 import { InfrastructureError } from "../../errors.ts";
 import type { Pool } from "../../postgres/pool.ts";
 import { readerOf, type Statement } from "../../postgres/statement.ts";
-import type { Broker } from "./broker.ts";
+import type { Broker, ReceivedMessage } from "./broker.ts";
 import { standsAt } from "./event.ts";
 
 /** A log of this database, as its events name it. */
@@ -18,12 +18,18 @@ export async function identityOf(pool: Pool, service: string): Promise<LogIdenti
 
 /**
  * The broker's topic must hold events of this log and no later ones than it has: otherwise the database was made anew,
- * or set back to an earlier moment, and what is written now would be taken for what is known already.
+ * or set back to an earlier moment, and what is written now would be taken for what is known already. What was sent
+ * there by somebody who is no log at all says nothing of that.
  */
-export async function assertOurs(broker: Broker, topic: string, log: LogIdentity): Promise<void> {
+export async function assertOurs(
+  broker: Broker,
+  topic: string,
+  log: LogIdentity,
+  onStray: OnStray,
+): Promise<void> {
   const ends = await broker.ends(topic);
   const newest = await Promise.all(
-    ends.map((end, partition) => (end === 0 ? undefined : broker.peek(topic, partition, end - 1))),
+    ends.map((end, partition) => newestOfALog({ broker, topic, partition, end, onStray })),
   );
   for (const message of newest) {
     if (message === undefined) continue;
@@ -34,6 +40,46 @@ export async function assertOurs(broker: Broker, topic: string, log: LogIdentity
       throw refused(`The topic ${topic} is ahead of the database, which was set back to an earlier moment`);
     }
   }
+}
+
+/** The newest message of a partition is of no log. */
+export type OnStray = (topic: string, partition: number, offset: number) => void;
+
+interface PartitionEnd {
+  readonly broker: Broker;
+  readonly topic: string;
+  readonly partition: number;
+  readonly end: number;
+  readonly onStray: OnStray;
+}
+
+const lookBack = 1_000;
+const looksAtOnce = 20;
+
+async function newestOfALog(from: PartitionEnd): Promise<ReceivedMessage | undefined> {
+  const { broker, topic, partition, end, onStray } = from;
+  if (end === 0) return undefined;
+  const newest = await broker.peek(topic, partition, end - 1);
+  if (newest?.attributes.logid !== undefined) return newest;
+  if (newest !== undefined) onStray(topic, partition, newest.offset);
+  // Of a partition whose messages are all too old nothing is there but its end.
+  const oldest = await broker.peek(topic, partition, Math.max(0, end - lookBack));
+  return oldest && newestBetween(from, oldest.offset, end - 1);
+}
+
+async function newestBetween(
+  { broker, topic, partition }: PartitionEnd,
+  oldest: number,
+  end: number,
+): Promise<ReceivedMessage | undefined> {
+  for (let to = end; to > oldest; to -= looksAtOnce) {
+    const count = Math.min(looksAtOnce, to - oldest);
+    const offsets = Array.from({ length: count }, (_, back) => to - 1 - back);
+    const found = await Promise.all(offsets.map((offset) => broker.peek(topic, partition, offset)));
+    const newest = found.find((message) => message?.attributes.logid !== undefined);
+    if (newest !== undefined) return newest;
+  }
+  return undefined;
 }
 
 function refused(what: string): InfrastructureError {

@@ -19,6 +19,7 @@ export class Topics {
   private readonly options: TopicsOptions;
   private readonly names: Set<string>;
   private readonly identities = new Map<string, string>();
+  private readonly strays = new Set<string>();
   private making: Promise<void> | undefined;
 
   constructor(options: TopicsOptions) {
@@ -67,12 +68,22 @@ export class Topics {
     this.trouble = { since: this.trouble?.since ?? new Date(), reason };
   }
 
+  private noteStray(topic: string, partition: number, offset: number): void {
+    const place = `${topic}/${partition}@${offset}`;
+    if (this.strays.has(place)) return;
+    this.strays.add(place);
+    this.options.logger.warn(
+      { topic, partition, offset },
+      "a topic of ours ends with a message that is not ours",
+    );
+  }
+
   private async make(): Promise<void> {
     const { broker, logs, pool } = this.options;
     await broker.createTopics([...this.names]);
     for (const service of logs) {
       const log = await identityOf(pool, service);
-      await assertOurs(broker, this.nameOf(service), log);
+      await assertOurs(broker, this.nameOf(service), log, (...stray) => this.noteStray(...stray));
       this.identities.set(service, log.id);
     }
     this.trouble = undefined;
