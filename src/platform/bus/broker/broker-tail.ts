@@ -7,6 +7,8 @@ export interface BrokerTailOptions {
   readonly topic: string;
   readonly partition: number;
   readonly wish: Wish;
+  /** The topic's log; undefined where that is in another database. */
+  readonly logid: string | undefined;
   /** Where the broker begins; null for the oldest message that it has. */
   readonly begun: number | null;
   /** Has the broker go on from another place. */
@@ -14,6 +16,8 @@ export interface BrokerTailOptions {
   /** Everything before this offset is done, durably. */
   readonly onDone: (offset: number) => void;
   readonly onDuplicates: (count: number) => void;
+  /** The message at this offset is not handled by anybody. */
+  readonly onStray: (offset: number, why: string) => void;
 }
 
 /** An event that is wanted, and the place of the cursor once it is done. */
@@ -29,7 +33,7 @@ const charactersWaiting = 1_000_000;
 /**
  * A partition as a broker brings it. Within one, the events of a topic come in the order of its log, save that what was
  * published again, after a relay could not save how far it had come, comes again: whatever does not stand behind
- * everything that was there before is known already.
+ * everything that was there before is known already. What is not ours, or cannot be read, says nothing of where we are.
  */
 export class BrokerTail implements Tail<never> {
   readonly topic: string;
@@ -86,24 +90,33 @@ export class BrokerTail implements Tail<never> {
 
   private take(message: ReceivedMessage): "taken" | "passed over" | "duplicate" {
     const offset = message.offset + 1;
-    const stands = standsAt(message);
-    if (stands === undefined || !isBehindPlace(stands, this.seen)) {
+    const stands = standsAt(message, this.options.logid);
+    if (stands === undefined) return this.stray(message, "it is no event of the topic's log");
+    if (!isBehindPlace(stands, this.seen)) {
       this.read = { ...this.read, offset };
-      return stands === undefined ? "passed over" : "duplicate";
+      return "duplicate";
     }
-    const after = { position: stands.position - 1, index: stands.index + 1, offset };
-    this.seen = after;
     // What we are led past on the way to our place is no duplicate.
     const isDone = !isBehindPlace(stands, this.read);
-    this.read = isDone ? { ...this.read, offset } : after;
-    if (isDone) return "passed over";
     const { types, isWanted } = this.options.wish;
-    if (types !== undefined && !types.includes(message.attributes.type ?? "")) return "passed over";
-    const event = eventOf(this.topic, message);
-    if (!isWanted(event)) return "passed over";
+    const isAsked = !isDone && (types === undefined || types.includes(message.attributes.type ?? ""));
+    const event = isAsked ? eventOf(this.topic, message) : undefined;
+    if (isAsked && event === undefined) return this.stray(message, "it cannot be read");
+    const isTaken = event !== undefined && isWanted(event);
+
+    const after = { position: stands.position - 1, index: stands.index + 1, offset };
+    this.seen = after;
+    this.read = isDone ? { ...this.read, offset } : after;
+    if (!isTaken) return "passed over";
     this.entries.push({ event, after, characters: message.body.length });
     this.characters += message.body.length;
     return "taken";
+  }
+
+  private stray({ offset }: ReceivedMessage, why: string): "passed over" {
+    this.read = { ...this.read, offset: offset + 1 };
+    this.options.onStray(offset, why);
+    return "passed over";
   }
 
   private get hasRoom(): boolean {

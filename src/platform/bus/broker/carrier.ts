@@ -139,6 +139,7 @@ class GroupPart {
   private readonly options: BrokerCarrierOptions;
   private readonly stopping: AbortSignal;
   private readonly tails = new Map<string, BrokerTail>();
+  private readonly strays: Complaint;
   private follower: Follower | undefined;
 
   constructor(consumer: Consumer, options: BrokerCarrierOptions, stopping: AbortSignal) {
@@ -146,6 +147,7 @@ class GroupPart {
     this.group = consumer.subscription.group;
     this.options = options;
     this.stopping = stopping;
+    this.strays = new Complaint(options.logger);
   }
 
   async follow(): Promise<void> {
@@ -195,10 +197,16 @@ class GroupPart {
       topic,
       partition,
       wish: wishOf(topics[topic]!, concerns),
+      logid: this.options.topics.identityOf(topic),
       begun: begun ?? null,
       seek: (offset) => this.follower?.seek(name, partition, offset),
       onDone: (offset) => this.follower?.done(name, partition, offset),
       onDuplicates: (count) => metrics.duplicates(this.group, count),
+      onStray: (offset, err) =>
+        this.strays.warn(
+          { err, group: this.group, topic: name, partition, offset },
+          "a message on a topic of ours was passed over",
+        ),
     });
     this.tails.set(nameOf(tail), tail);
     this.assign();
@@ -222,7 +230,7 @@ class GroupPart {
     const end = (await broker.ends(name))[partition] ?? 0;
     if (place.offset > end) return undefined;
     const last = await broker.peek(name, partition, place.offset - 1);
-    const stands = last && standsAt(last);
+    const stands = last && standsAt(last, topics.identityOf(topic));
     return stands !== undefined && isBehindPlace(stands, place) ? undefined : place.offset;
   }
 

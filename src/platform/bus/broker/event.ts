@@ -50,35 +50,56 @@ function textOf(time: Date): string {
   return lastText;
 }
 
-/** Where an event stands in its topic's log; undefined when a message is none of ours. */
-export function standsAt({ attributes }: ReceivedMessage): { position: number; index: number } | undefined {
+/**
+ * Where an event stands in its topic's log; undefined when the message is of no log, or of another one than this. Whoever
+ * does not have the log in his database does not know which one it is.
+ */
+export function standsAt(
+  { attributes }: ReceivedMessage,
+  logid = attributes.logid,
+): { position: number; index: number } | undefined {
+  if (attributes.logid === undefined || attributes.logid !== logid) return undefined;
   const match = /-(\d{1,15})-(\d{1,9})$/.exec(attributes.id ?? "");
   return match === null ? undefined : { position: Number(match[1]), index: Number(match[2]) };
 }
 
 const events = new WeakMap<ReceivedMessage, BusEvent>();
 
-/** Read once for all groups that are given the same message. */
-export function eventOf(topic: string, message: ReceivedMessage): BusEvent {
+/** Read once for all groups that are given the same message; undefined when it cannot be read. */
+export function eventOf(topic: string, message: ReceivedMessage): BusEvent | undefined {
   const known = events.get(message);
   if (known !== undefined) return known;
   const event = read(topic, message);
-  events.set(message, event);
+  if (event !== undefined) events.set(message, event);
   return event;
 }
 
-function read(topic: string, { key, attributes, body }: ReceivedMessage): BusEvent {
+function read(topic: string, { key, attributes, body }: ReceivedMessage): BusEvent | undefined {
   const { id, type, subject, time, traceparent, causationid } = attributes;
+  const at = new Date(time!);
+  const data = parsed(body);
+  if (type === undefined || subject === undefined || Number.isNaN(at.getTime()) || data === undefined) {
+    return undefined;
+  }
   const event: { -readonly [Key in keyof BusEvent]: BusEvent[Key] } = {
     id: id!,
     topic,
-    type: type!,
-    subject: subject!,
+    type,
+    subject,
     key,
-    at: new Date(time!),
-    data: JSON.parse(body),
+    at,
+    data,
   };
   if (traceparent !== undefined) event.traceparent = traceparent;
   if (causationid !== undefined) event.cause = causationid;
   return event;
+}
+
+function parsed(body: string): object | undefined {
+  try {
+    const data: unknown = JSON.parse(body);
+    return typeof data === "object" && data !== null ? data : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -79,6 +79,18 @@ function describeStray(kind: "kafka" | "rabbitmq", client: () => Broker): void {
     await bench.untilHeard(["a", "b"]);
     expect(reason(after)).toBe("");
   });
+
+  it("is read on behind it, whichever event it says that it is", async () => {
+    const { bus, pool } = bench.process([listener()]);
+    const position = await bench.write("teller", [told("a")], pool);
+    await bench.untilHeard(["a"]);
+    const attributes = { id: `teller-${position + 3}-0`, type: "Told" };
+    await client().publish(`${run}.holdfast.teller`, [{ key: "a", attributes, body: "{not json" }]);
+    await bench.write("teller", [told("a")], pool);
+    const last = await bench.write("teller", [told("a")], pool);
+    await bench.untilHeard(["a", "a", "a"]);
+    expect(await bus.reached("teller", last, 20_000)).toBe(true);
+  });
 }
 
 describe("what a partition ends with", () => {

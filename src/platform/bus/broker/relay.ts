@@ -66,7 +66,7 @@ function messagesFor(
     else batch.push(message);
   };
   for (const event of events) {
-    add(topics.nameOf(event.topic), messageOf(event, topics.identityOf(event.topic)));
+    add(topics.nameOf(event.topic), messageOf(event, topics.identityOf(event.topic)!));
     for (const { topic, messagesOf } of publicTopics.get(event.topic) ?? []) {
       for (const { id, key, type, subject, data } of messagesOf(event)) {
         const about = {
@@ -78,7 +78,7 @@ function messagesFor(
           partitionkey: key,
         };
         const attributes = cloudEvent(about);
-        attributes.logid = topics.identityOf(event.topic);
+        attributes.logid = topics.identityOf(event.topic)!;
         attributes.causationid = event.id;
         if (event.traceparent !== undefined) attributes.traceparent = event.traceparent;
         add(topic, { key, attributes, body: JSON.stringify(data) });

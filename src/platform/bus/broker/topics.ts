@@ -36,9 +36,9 @@ export class Topics {
     return `${this.options.prefix}${topic}`;
   }
 
-  /** Which log of the service the events come from; once `made` has resolved. */
-  identityOf(service: string): string {
-    return this.identities.get(service)!;
+  /** Which log of the service the events come from, if that is in this database; once `made` has resolved. */
+  identityOf(service: string): string | undefined {
+    return this.identities.get(service);
   }
 
   /** Before the first `made`. */
