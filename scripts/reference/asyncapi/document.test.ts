@@ -14,7 +14,14 @@ const document = asyncApiDocument(publication, "1.2.3") as unknown as AsyncApiDo
 
 interface Described {
   readonly channels: Record<string, { messages: Record<string, { examples: Sample[] }> }>;
-  readonly operations: Record<string, { channel: Reference; messages: Reference[] }>;
+  readonly operations: Record<
+    string,
+    {
+      channel: Reference;
+      messages: Reference[];
+      bindings: { kafka: { groupId?: { enum: string[] } } };
+    }
+  >;
 }
 interface Reference {
   readonly $ref: string;
@@ -50,6 +57,11 @@ it("every message of every channel is sent or received by one operation", () => 
     }),
   );
   expect(used.sort()).toEqual(messages.sort());
+});
+
+it("names the consumer group as Kafka knows it", () => {
+  const groups = Object.values(document.operations).flatMap(({ bindings }) => bindings.kafka.groupId ?? []);
+  expect(groups).toEqual([{ type: "string", enum: ["holdfast.inventory.inbound"] }]);
 });
 
 describe("the examples are right", () => {

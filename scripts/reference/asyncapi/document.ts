@@ -1,3 +1,4 @@
+import { groupNameOf } from "../../../src/platform/bus/open.ts";
 import { environmentName } from "../../../src/platform/config.ts";
 import { settings } from "../../../src/platform/settings.ts";
 import type { Direction } from "../compatibility.ts";
@@ -24,7 +25,7 @@ export function asyncApiDocument({ events, parts }: Publication, version: string
       description:
         "What Holdfast says on Kafka or RabbitMQ, and what it listens to. Messages are CloudEvents 1.0, bodies JSON, times " +
         "RFC 3339 in UTC, money whole numbers in the smallest unit. Names of topics, partitions and how long messages are kept are those of the " +
-        `default settings; \`${environmentName("topicPrefix")}\` stands before every name. ` +
+        `default settings; \`${environmentName("topicPrefix")}\` stands before every name, that of the consumer group too. ` +
         "The `data` of each event is described once more, version by version, in JSON Schema beside this document. " +
         "A version changes only in ways that its readers do not notice: fields are added, so pass over those that you " +
         "do not know. Anything else is a new type, such as `OrderCreated.v2`.",
@@ -167,7 +168,7 @@ function structured(events: readonly PublishedEvent[]): Json {
 // ---- operations ----------------------------------------------------------------------------------------------------
 
 function operationOf(topic: Topic, events: readonly PublishedEvent[]): [string, Json] {
-  const { address, direction, service } = topic;
+  const { address, direction } = topic;
   const action = actions[direction];
   const names = [...events.map(({ type }) => type), ...(direction === "taken" ? ["StructuredEvent"] : [])];
   const isSent = direction === "sent";
@@ -177,7 +178,10 @@ function operationOf(topic: Topic, events: readonly PublishedEvent[]): [string, 
     summary: isSent ? `Holdfast sends to ${address}.` : `Holdfast takes what others send to ${address}.`,
     messages: names.map((name) => ({ $ref: `#/channels/${address}/messages/${name}` })),
     bindings: {
-      kafka: { ...(!isSent && { groupId: { type: "string", enum: [service] } }), ...kafkaVersion },
+      kafka: {
+        ...(!isSent && { groupId: { type: "string", enum: [groupNameOf(address)] } }),
+        ...kafkaVersion,
+      },
       amqp: { ...(isSent ? { deliveryMode: 2, mandatory: true } : { ack: true }), ...amqpVersion },
     },
   };

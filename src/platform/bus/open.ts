@@ -25,6 +25,11 @@ interface Telemetry {
 
 const dayMs = 86_400_000;
 
+/** As the broker calls a group of ours, behind the prefix that stands before all names. */
+export function groupNameOf(group: string): string {
+  return `holdfast.${group}`;
+}
+
 /** The broker that the settings name; undefined where PostgreSQL carries the events. Connects in the background. */
 export async function openBroker(
   settings: BrokerSettings,
@@ -33,7 +38,7 @@ export async function openBroker(
   const { bus = "postgres", brokerRetentionDays = 7, topicPrefix = "" } = settings;
   const common = {
     ...telemetry,
-    groupPrefix: `${topicPrefix}holdfast.`,
+    groupPrefix: `${topicPrefix}${groupNameOf("")}`,
     retentionMs: brokerRetentionDays * dayMs,
   };
   // Loaded only here, so that nobody else pays for it.
