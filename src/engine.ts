@@ -159,7 +159,7 @@ type Parts = { readonly [Name in ServiceName]?: ReturnType<ReturnType<typeof cre
 function openChannels(services: readonly Service[], bus: BrokerBus): void {
   for (const { name, publishes, receives } of services) {
     if (publishes !== undefined) bus.announce(name, publishes);
-    if (receives !== undefined) bus.accept(receives);
+    if (receives !== undefined) bus.accept(name, receives);
   }
 }
 

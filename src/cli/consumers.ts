@@ -33,9 +33,9 @@ async function list(flags: ServerFlags): Promise<void> {
     items.map(({ group, topic, position, lag, lag_seconds, retrying, dead }) => [
       group,
       topic,
-      String(position),
-      withCommas(lag),
-      lag === 0 ? "" : `${lag_seconds.toFixed(1)} s`,
+      position === undefined ? "" : String(position),
+      lag === undefined ? "" : withCommas(lag),
+      lag === 0 || lag_seconds === undefined ? "" : `${lag_seconds.toFixed(1)} s`,
       withCommas(retrying),
       withCommas(dead),
     ]),

@@ -306,7 +306,7 @@ export class Shop {
       group !== "storefront" && !this.heldUp.has(group) && (only === undefined || topic === only);
     for (const { engine } of this.house.all) {
       const states = (await engine.bus.consumers()).filter(({ group, topic }) => isMeant(group, topic));
-      expect(states.filter(({ lag, retrying }) => lag + retrying > 0)).toEqual([]);
+      expect(states.filter(({ lag, retrying }) => (lag ?? 0) + retrying > 0)).toEqual([]);
       // A group of which nothing is told has not begun yet.
       const followed = engine.services.flatMap(({ subscription: { group, topics } = nobody }) =>
         Object.keys(topics).map((topic) => ({ group, topic })),

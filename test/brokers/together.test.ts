@@ -27,7 +27,8 @@ for (const [name, describeBroker] of brokers) {
 
       it("hear everything again where they are set back, wherever it comes from", async () => {
         const before = (await shop.get("/v1/availability?sku=sku-1")).body.items;
-        const groups = (await shop.engineOf("orders").bus.consumers()).map(({ group }) => group);
+        const states = await shop.engineOf("orders").bus.consumers();
+        const groups = states.filter(({ position }) => position !== undefined).map(({ group }) => group);
         for (const group of new Set(groups)) {
           const topics = groups.filter((other) => other === group).length;
           expect(await shop.engineOf("orders").bus.replay(group, { position: 1 }), group).toBe(topics);
@@ -112,6 +113,6 @@ async function nobodyIsBehind(shop: Shop): Promise<void> {
     const states = (await Promise.all(asked)).flat();
     // Who has not saved a place yet is not among them.
     expect(states.map(({ group }) => group)).toEqual(expect.arrayContaining(["storefront", "orders"]));
-    expect(states.filter(({ lag, lag_seconds }) => lag > 0 || lag_seconds > 0)).toEqual([]);
+    expect(states.filter(({ lag = 0, lag_seconds = 0 }) => lag > 0 || lag_seconds > 0)).toEqual([]);
   }, patient);
 }

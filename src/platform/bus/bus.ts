@@ -10,7 +10,7 @@ import { discardLetter, letters, retryLetter } from "./group/dead-letters.ts";
 import { createBusMetrics } from "./group/metrics.ts";
 import { Progress } from "./group/progress.ts";
 import { Signals } from "./group/signals.ts";
-import { groupStates, readLettersAside } from "./group/state.ts";
+import { groupStates, readLettersAside, withLetters } from "./group/state.ts";
 import type { Bus, ConsumerState } from "./port.ts";
 import { LogCarrier } from "./postgres/carrier.ts";
 
@@ -116,8 +116,11 @@ export function createBus(
   }
 
   async function states(): Promise<ConsumerState[]> {
-    const followed = carriers.map((carrier) => carrier.states(groups));
-    const all = (await Promise.all([...followed, readLettersAside(ownPool, groups)])).flat();
+    const [letters, ...carried] = await Promise.all([
+      readLettersAside(ownPool, groups),
+      ...carriers.map((carrier) => carrier.states(groups)),
+    ]);
+    const all = withLetters(carried.flat(), letters);
     const inOrder = (a: string, b: string) => Number(a > b) - Number(a < b);
     return all.sort((a, b) => inOrder(a.group, b.group) || inOrder(a.topic, b.topic));
   }

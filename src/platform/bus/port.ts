@@ -44,11 +44,12 @@ export interface Subscription {
 export interface ConsumerState {
   readonly group: string;
   readonly topic: string;
-  readonly position: number;
-  /** What is not yet handled: batches of a log, events that came through a broker. */
-  readonly lag: number;
-  /** How long the oldest of them has been waiting; 0 when there is none. */
-  readonly lag_seconds: number;
+  /** Absent where nobody keeps one: of what systems outside send. */
+  readonly position?: number;
+  /** What is not yet handled: batches of a log, events that came through a broker. Absent while that cannot be told. */
+  readonly lag?: number;
+  /** How long the oldest of them has been waiting; 0 when there is none, absent when it cannot be told. */
+  readonly lag_seconds?: number;
   /** Events that failed and are tried again. */
   readonly retrying: number;
   /** Events that were given up on. */

@@ -28,12 +28,21 @@ export function busProbe(bus: Bus): Probe {
 
 function summaryOf(states: readonly ConsumerState[]) {
   const sum = (figure: "lag" | "retrying" | "dead") =>
-    states.reduce((total, state) => total + Number(state[figure]), 0);
-  const longest = Math.max(...states.map(({ lag_seconds }) => lag_seconds));
+    states.reduce((total, state) => total + Number(state[figure] ?? 0), 0);
+  const isCounted = states.some(({ lag }) => lag !== undefined);
+  const longest = longestOf(states);
   return {
-    lag: sum("lag"),
-    lag_seconds: Math.round(longest * 1_000) / 1_000,
+    ...(isCounted && { lag: sum("lag") }),
+    ...(longest !== undefined && { lag_seconds: Math.round(longest * 1_000) / 1_000 }),
     retrying_events: sum("retrying"),
     dead_events: sum("dead"),
   };
+}
+
+/** Undefined when it cannot be told of something that waits, which may be the oldest. */
+function longestOf(states: readonly ConsumerState[]): number | undefined {
+  const waiting = states.filter(({ lag }) => lag !== undefined);
+  const seconds = waiting.map(({ lag_seconds }) => lag_seconds ?? Number.NaN);
+  const longest = Math.max(...seconds);
+  return Number.isFinite(longest) ? longest : undefined;
 }

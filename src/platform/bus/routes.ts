@@ -21,12 +21,27 @@ const statuses = ["retrying", "waiting", "dead"] as const;
 const Consumer = Type.Object(
   {
     group: Type.String({ description: "The service that listens." }),
-    topic: Type.String({ description: "The service that it listens to." }),
-    position: Type.Integer({ description: "The last batch of the topic's log that is handled." }),
-    lag: Type.Integer({
-      description: "Batches that are not handled yet; counted up to 10,000, then estimated.",
+    topic: Type.String({
+      description: "The service that it listens to, or the topic on which systems outside talk to it.",
     }),
-    lag_seconds: Type.Number({ description: "How long the oldest of them has been waiting." }),
+    position: Type.Optional(
+      Type.Integer({
+        description:
+          "The last batch of the topic's log that is handled; absent of what systems outside send, which is in no log.",
+      }),
+    ),
+    lag: Type.Optional(
+      Type.Integer({
+        description:
+          "Batches that are not handled yet; counted up to 10,000, then estimated. Through a broker: messages. Absent " +
+          "while it cannot be told.",
+      }),
+    ),
+    lag_seconds: Type.Optional(
+      Type.Number({
+        description: "How long the oldest of them has been waiting; absent while it cannot be told.",
+      }),
+    ),
     retrying: Type.Integer({ description: "Events that failed and are tried again." }),
     dead: Type.Integer({ description: "Events that were given up on." }),
   },
@@ -98,7 +113,7 @@ function registerConsumers(app: HttpServer, bus: Bus): void {
     async ({ params: { group }, body: { from, topic } }, reply) => {
       const consumers = await bus.consumers();
       const topics = consumers
-        .filter((consumer) => consumer.group === group)
+        .filter((consumer) => consumer.group === group && consumer.position !== undefined)
         .map((consumer) => consumer.topic);
       if (topics.length === 0) {
         const known = [...new Set(consumers.map((consumer) => consumer.group))].join(", ");

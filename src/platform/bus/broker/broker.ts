@@ -29,7 +29,7 @@ export interface Broker {
   /** The message at this offset, or the next one that is still there; undefined behind the end. */
   peek(topic: string, partition: number, offset: number): Promise<ReceivedMessage | undefined>;
   /** Takes what systems outside send to this topic. */
-  receive(options: ReceiveOptions): Receiver;
+  receive(options: ReceiveOptions): WatchedReceiver;
   close(): Promise<void>;
 }
 
@@ -90,4 +90,16 @@ export interface ReceiveOptions {
 
 export interface Receiver {
   close(): Promise<void>;
+}
+
+export interface WatchedReceiver extends Receiver {
+  /** What is not durable here yet of what was sent; undefined when that cannot be told from here. */
+  waiting(): Promise<Waiting | undefined>;
+}
+
+export interface Waiting {
+  /** At least so many; 0 only when there is none. */
+  readonly count: number;
+  /** When the oldest of them was written; undefined when there is none, or the broker does not say. */
+  readonly since?: Date | undefined;
 }

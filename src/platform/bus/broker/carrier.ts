@@ -12,6 +12,7 @@ import type { Broker, Follower } from "./broker.ts";
 import { BrokerTail, isBehindPlace } from "./broker-tail.ts";
 import { standsAt } from "./event.ts";
 import { lastHeartbeat } from "./heartbeat.ts";
+import type { Inbound } from "./inbound.ts";
 import { BrokerLag } from "./lag.ts";
 import type { BrokerMetrics } from "./metrics.ts";
 import { openPlaces, readPlace, rewindCursors } from "./places.ts";
@@ -20,6 +21,7 @@ import type { Topics } from "./topics.ts";
 export interface BrokerCarrierOptions extends BusParts {
   readonly broker: Broker;
   readonly topics: Topics;
+  readonly inbound: Inbound;
   readonly pool: Pool;
   readonly logger: Logger;
   readonly metrics: BrokerMetrics;
@@ -119,8 +121,10 @@ export class BrokerCarrier implements Carrier {
   }
 
   async states(groups: readonly string[]): Promise<ConsumerState[]> {
-    const cursors = await readCursors(this.options.ownPool, groups);
-    return this.lag.of(cursors.filter(({ group, topic }) => this.options.isCarried(group, topic)));
+    const { ownPool, isCarried, inbound } = this.options;
+    const cursors = await readCursors(ownPool, groups);
+    const carried = this.lag.of(cursors.filter(({ group, topic }) => isCarried(group, topic)));
+    return (await Promise.all([carried, inbound.states()])).flat();
   }
 
   rewind(group: string, from: ReplayStart): Promise<number> {

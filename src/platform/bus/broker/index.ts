@@ -2,9 +2,10 @@ import { migrationsBeside } from "../../service.ts";
 import { type BusOptions, createBus, relayGroup } from "../bus.ts";
 import type { InboundTopic, PublicTopic } from "../channels.ts";
 import type { Bus } from "../port.ts";
-import type { Broker, Receiver } from "./broker.ts";
+import type { Broker } from "./broker.ts";
 import { BrokerCarrier } from "./carrier.ts";
 import { heartbeatOf, heartbeats } from "./heartbeat.ts";
+import { Inbound } from "./inbound.ts";
 import { createBrokerMetrics } from "./metrics.ts";
 import { relaySubscription } from "./relay.ts";
 import { Topics } from "./topics.ts";
@@ -21,8 +22,8 @@ export interface BrokerBusOptions extends BusOptions {
 export interface BrokerBus extends Bus {
   /** Before `start`: what the world outside is told of this service's events. */
   announce(service: string, topic: PublicTopic): void;
-  /** Before `start`: what the world outside tells us. */
-  accept(topic: InboundTopic): void;
+  /** Before `start`: what the world outside tells this service. */
+  accept(service: string, topic: InboundTopic): void;
   /**
    * How long ago, at most, the group had handled everything that the service, wherever it is, had written by then;
    * undefined while it has not, or while that cannot be told.
@@ -39,8 +40,7 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
   const state = () => (topics.trouble === undefined ? broker.state() : { isUp: false, ...topics.trouble });
   const metrics = createBrokerMetrics(registry, { name: broker.name, state });
   const publicTopics = new Map<string, PublicTopic[]>();
-  const inbound: InboundTopic[] = [];
-  const receivers: Receiver[] = [];
+  const inbound = new Inbound(broker, topics);
   const about = {
     kind: broker.name,
     abilities: { orders: broker.assigns ? ("key" as const) : ("topic" as const), leavesTheDatabase: true },
@@ -48,7 +48,7 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
   };
   let carrier!: BrokerCarrier;
   const bus = createBus(options, about, (parts) => {
-    carrier = new BrokerCarrier({ ...parts, broker, topics, pool, logger, metrics });
+    carrier = new BrokerCarrier({ ...parts, broker, topics, inbound, pool, logger, metrics });
     return carrier;
   });
   const beats = heartbeats(logs, { broker, topics, pool, logger });
@@ -68,9 +68,7 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
       topics.add(named.topic);
     },
 
-    accept(topic) {
-      inbound.push(topic);
-    },
+    accept: (service, topic) => inbound.accept(service, topic),
 
     ageMs: (group, service) => carrier.ageMs(group, service),
 
@@ -78,13 +76,11 @@ export function createBrokerBus(options: BrokerBusOptions): BrokerBus {
       bus.subscribe(relaySubscription({ broker, topics, services: logs, publicTopics, metrics }));
       bus.start();
       beats.start();
-      for (const { topic, receive } of inbound) {
-        receivers.push(broker.receive({ topic: topics.publicNameOf(topic), group: topic, handle: receive }));
-      }
+      inbound.start();
     },
 
     async stop() {
-      await Promise.all([beats.stop(), ...receivers.map((receiver) => receiver.close())]);
+      await Promise.all([beats.stop(), inbound.close()]);
       await bus.stop();
       await broker.close();
     },

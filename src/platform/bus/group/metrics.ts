@@ -25,18 +25,25 @@ export function createBusMetrics(
     name: "kafka_consumer_lag_messages",
     help:
       "What a consumer group has not handled yet of a topic: batches of a log, or events that came through a broker. The " +
-      "name holds for every bus, not for Kafka alone. The group relay brings the logs to the broker.",
+      "name holds for every bus, not for Kafka alone. The group relay brings the logs to the broker. Absent where it " +
+      "cannot be told.",
     labelNames: ["group", "topic"],
     show(metric, states) {
-      for (const { group, topic, lag } of states) metric.set({ group, topic }, Number(lag));
+      for (const { group, topic, lag } of states) {
+        if (lag !== undefined) metric.set({ group, topic }, Number(lag));
+      }
     },
   });
   gauge({
     name: "bus_consumer_lag_seconds",
-    help: "How long the oldest event has been waiting that a consumer group has not handled yet; 0 when there is none.",
+    help:
+      "How long the oldest event has been waiting that a consumer group has not handled yet; 0 when there is none, absent " +
+      "where it cannot be told.",
     labelNames: ["group", "topic"],
     show(metric, states) {
-      for (const { group, topic, lag_seconds } of states) metric.set({ group, topic }, lag_seconds);
+      for (const { group, topic, lag_seconds } of states) {
+        if (lag_seconds !== undefined) metric.set({ group, topic }, lag_seconds);
+      }
     },
   });
   gauge({

@@ -36,6 +36,7 @@ export async function groupStates(pool: Pool, groups: readonly string[]): Promis
 
 /** A cursor's row, and the letters of its topic. */
 export interface CursorState extends Omit<ConsumerState, "lag" | "lag_seconds"> {
+  readonly position: number;
   readonly partition: number;
   readonly index: number;
   readonly offset: number | null;
@@ -59,10 +60,22 @@ export async function readLettersAside(pool: Pool, groups: readonly string[]): P
   if (groups.length === 0) return [];
   const parts = groups.map(
     (group) =>
-      `select '${group}' as "group", topic, 0 as position, 0 as lag, 0 as lag_seconds,
+      `select '${group}' as "group", topic,
               count(*) filter (where status = 'retrying') as retrying, count(*) filter (where status = 'dead') as dead
        from ${group}.dead_letters
        where topic is not null and topic not in (select topic from ${group}.cursors) group by topic`,
   );
   return (await pool.query<ConsumerState>(parts.join(" union all "))).rows;
+}
+
+/** Each with the letters of its topic, and those topics of which nothing else is known. */
+export function withLetters(
+  states: readonly ConsumerState[],
+  letters: readonly ConsumerState[],
+): ConsumerState[] {
+  const nameOf = ({ group, topic }: ConsumerState) => `${group} ${topic}`;
+  const aside = new Map(letters.map((state) => [nameOf(state), state]));
+  const known = new Set(states.map(nameOf));
+  const others = letters.filter((state) => !known.has(nameOf(state)));
+  return [...states.map((state) => ({ ...state, ...aside.get(nameOf(state)) })), ...others];
 }

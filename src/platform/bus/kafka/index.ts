@@ -11,7 +11,7 @@ import type {
   OutgoingMessage,
   ReceivedMessage,
   ReceiveOptions,
-  Receiver,
+  WatchedReceiver,
 } from "../broker/broker.ts";
 import { attributesOf, unfold } from "../broker/cloud-events.ts";
 import { Cluster } from "./cluster.ts";
@@ -23,6 +23,7 @@ import { patiently, pauseAfter } from "./patience.ts";
 import { Producer } from "./producer.ts";
 import type { StoredRecord } from "./record-reader.ts";
 import { ensureTopics } from "./topics.ts";
+import { waitingIn } from "./waiting.ts";
 
 export interface KafkaOptions {
   /** `host:port` of some of the brokers; they name the others. */
@@ -130,7 +131,7 @@ class KafkaBroker implements Broker {
     return record && messageOf(record);
   }
 
-  receive(options: ReceiveOptions): Receiver {
+  receive(options: ReceiveOptions): WatchedReceiver {
     const { topic, group, handle } = options;
     const reader = this.read({
       group,
@@ -143,7 +144,10 @@ class KafkaBroker implements Broker {
       end: () => undefined,
     });
     void this.provide(topic, reader);
-    return reader;
+    return {
+      waiting: () => waitingIn(this.cluster, topic, (partition) => reader.committed(topic, partition)),
+      close: () => reader.close(),
+    };
   }
 
   async close(): Promise<void> {

@@ -86,6 +86,24 @@ export async function recordAt(
   }
 }
 
+const setByBroker = 0b1000;
+
+/** When the batch was written in which this offset is: by its writer's clock, or the broker's if the topic wants that. */
+export async function timeAt(
+  cluster: Cluster,
+  topic: string,
+  partition: number,
+  offset: number,
+): Promise<Date | undefined> {
+  const leader = await cluster.leader(topic, partition);
+  const wanted = fetchOf(topic, partition, offset);
+  const [found] = await cluster.request(leader, fetchRecords, 0, 0, 2 ** 20, 0, 0, 0, [wanted], [], "");
+  if (found?.errorCode !== 0 || found.bytes.length < 61) return undefined;
+  const { bytes } = found;
+  const time = Number(bytes.readBigInt64BE(bytes.readInt16BE(21) & setByBroker ? 35 : 27));
+  return time < 0 ? undefined : new Date(time);
+}
+
 /** The smallest fetch brings one batch. */
 function fetchOf(topic: string, partition: number, offset: number) {
   return {

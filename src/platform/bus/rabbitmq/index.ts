@@ -11,12 +11,13 @@ import type {
   OutgoingMessage,
   ReceivedMessage,
   ReceiveOptions,
-  Receiver,
+  WatchedReceiver,
 } from "../broker/broker.ts";
 import { Connection, type TlsOptions } from "./connection.ts";
 import { orUnreachable, within } from "./errors.ts";
 import { Glance } from "./glance.ts";
-import { type PublishDuration, publishDuration } from "./metrics.ts";
+import { InboundQueue } from "./inbound-queue.ts";
+import { deadInboundMessages, type PublishDuration, publishDuration } from "./metrics.ts";
 import { Publisher } from "./publisher.ts";
 import { QueueReceiver } from "./receiver.ts";
 import { StreamHead } from "./stream-head.ts";
@@ -62,12 +63,14 @@ class RabbitBroker implements Broker {
   private readonly publishDuration: PublishDuration;
   private readonly topics = new Set<string>();
   private readonly heads = new Map<string, StreamHead>();
+  private readonly inbound: InboundQueue[] = [];
   private readonly open = new Set<{ close(): Promise<void> }>();
 
   constructor(options: RabbitBrokerOptions) {
     this.options = options;
     this.timeoutMs = options.requestTimeoutMs ?? 10_000;
     this.publishDuration = publishDuration(options.registry);
+    deadInboundMessages(options.registry, options.logger, () => this.deadInbound());
     this.outward = this.connection("publishing");
     this.inward = this.connection("consuming");
     this.glance = new Glance(this.inward, this.timeoutMs);
@@ -131,17 +134,27 @@ class RabbitBroker implements Broker {
     return this.glance.at(topic, offset);
   }
 
-  receive(options: ReceiveOptions): Receiver {
+  receive(options: ReceiveOptions): WatchedReceiver {
     const { inward: connection } = this;
     const { logger } = this.options;
-    return this.opened(
-      new QueueReceiver({ receive: options, name: this.consumerName(options.group), connection, logger }),
-    );
+    const queue = new InboundQueue(options.topic, connection, this.timeoutMs);
+    this.inbound.push(queue);
+    const receive = { ...options, handle: queue.counted(options.handle) };
+    const name = this.consumerName(options.group);
+    const receiver = this.opened(new QueueReceiver({ receive, name, connection, logger }));
+    return { waiting: () => queue.waiting(), close: () => receiver.close() };
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.open].map((part) => part.close()));
     await Promise.all([this.outward.close(), this.inward.close()]);
+  }
+
+  /** By queue; nothing while the broker is away. */
+  private async deadInbound(): Promise<ReadonlyMap<string, number>> {
+    if (!this.inward.state.isUp) return new Map();
+    const counts = this.inbound.map(async (queue) => [queue.deadLetters, await queue.dead()] as const);
+    return new Map(await Promise.all(counts));
   }
 
   private connection(use: string): Connection {

@@ -24,9 +24,13 @@ export async function declareStream(channel: Channel, topic: string, retentionMs
   });
 }
 
+export function deadOf(topic: string): string {
+  return `${topic}.dead`;
+}
+
 /** A queue for what others send, and one for what nobody can take. */
 export async function declareInbound(channel: Channel, topic: string): Promise<void> {
-  const dead = `${topic}.dead`;
+  const dead = deadOf(topic);
   await orDiffers(topic, async () => {
     await channel.assertExchange(dead, "fanout", { durable: true });
     await channel.assertQueue(dead, { durable: true, arguments: { "x-queue-type": "quorum" } });
