@@ -77,10 +77,15 @@ export async function lastHeartbeat(
 ): Promise<Date | undefined> {
   const topic = topics.nameOf(heartbeatOf(service));
   const ends = await broker.ends(topic);
-  const partition = ends.findIndex((end) => end > 0);
-  if (partition === -1) return undefined;
-  const message = await broker.peek(topic, partition, ends[partition]! - 1);
-  return message?.attributes.time === undefined ? undefined : new Date(message.attributes.time);
+  const looks = ends.map((end, partition) =>
+    end === 0 ? undefined : broker.peek(topic, partition, end - 1),
+  );
+  const times = (await Promise.all(looks)).flatMap((message) => {
+    const { type: said, time = "" } = message?.attributes ?? {};
+    const at = Date.parse(time);
+    return said === type && !Number.isNaN(at) ? [at] : []; // whatever else is there is not ours
+  });
+  return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
 
 /** Whatever was committed by then stands at this place at most. */
