@@ -32,7 +32,7 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
       const heir = bench.process([listener()]);
       await bench.pool.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
-         where application_name = 'bus process' and state = 'idle in transaction'`,
+         where datname = current_database() and application_name = 'bus process' and state = 'idle in transaction'`,
       );
       await bench.write("teller", [told("c")], heir.pool);
       // Who was given partitions of its own keeps them for as long as it lives.
