@@ -45,7 +45,8 @@ again whatever you are not sure of, as it was. Another content under the same pa
 
 **What to send.** A CloudEvent 1.0 in binary mode (attributes in the headers, \`data\` as the body) or in structured mode
 (\`content-type: application/cloudevents+json\`, the whole event as the body). Lines are carried out all together or not
-at all. Fields of \`data\` that are not described here are refused, so that a misspelt one is not passed over.
+at all. Fields of \`data\` that are not described here are refused, so that a misspelt one is not passed over. On Kafka,
+batches may be compressed with gzip, snappy or lz4; zstd is read where Holdfast runs on Node.js 22.15 or newer.
 
 **Key and order.** The key is yours to choose, and the order does not matter: what has left before it came in is owed, and
 what comes in makes up for it.
