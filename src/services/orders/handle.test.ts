@@ -105,6 +105,25 @@ describe("an order", () => {
     expect(await desk.events(data.order_id)).toEqual(["OrderCreated"]);
   });
 
+  it("has the price of the product that a SKU belongs to, in whatever order the catalogue is heard", async () => {
+    const [mug, pen, hat] = ["mug", "pen", "hat"].map((name) => `${name}-of-two`);
+    const saying = (product_id: string, ...skus: (string | undefined)[]) =>
+      desk.said("catalog", "ProductUpdated", {
+        product_id,
+        name: "Any",
+        skus: skus.map((sku) => ({ sku, price_minor: 250, currency: "EUR", policy: "hold" })),
+      });
+    const [both, without, other, later] = [
+      await saying("A", mug, pen),
+      await saying("A", pen),
+      await saying("B", mug),
+      await saying("A", pen, hat),
+    ];
+    await desk.deliver(both, without, later);
+    await desk.deliver(other);
+    expect((await desk.placedOrder(desk.input(mug!))).status).toBe("pending");
+  });
+
   it("that is not known here is passed over, and so is a hold without one", async () => {
     const of = { order_id: "nobodys", reservation_id: "nobodys" };
     await desk.tell("inventory", "InventoryConfirmed", of);

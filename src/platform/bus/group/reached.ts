@@ -1,3 +1,4 @@
+import { placeOf } from "../../../kernel/place.ts";
 import type { BusEvent } from "../port.ts";
 import { nameOf, type Place, type Tail } from "./tail.ts";
 
@@ -24,8 +25,7 @@ export class Reached {
   }
 }
 
-/** An event's id ends with its position in the log and its index there. */
 function isDone(id: string, { position, index }: Place): boolean {
-  const [itsPosition, itsIndex] = id.split("-").slice(-2).map(Number) as [number, number];
+  const [itsPosition, itsIndex] = placeOf(id)!;
   return itsPosition <= position || (itsPosition === position + 1 && itsIndex < index);
 }
