@@ -92,9 +92,13 @@ async function removeHalfMade(dataDir: string): Promise<void> {
   for (const entry of await readdir(dataDir)) {
     const maker = Number(/^postgres\.new-(\d+)-/.exec(entry)?.[1]);
     // In a restarted container the maker's pid is often our own.
-    if (maker === process.pid || (maker > 0 && !isAlive(maker)))
-      await rm(join(dataDir, entry), { recursive: true });
+    if (maker === process.pid || (maker > 0 && !isAlive(maker))) await removeWrittenTo(join(dataDir, entry));
   }
+}
+
+/** The initdb of a killed process writes on, or clears up by itself, until it notices: another ten seconds at most. */
+async function removeWrittenTo(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }
 
 /** The password of the role holdfast; undefined before the first start. */

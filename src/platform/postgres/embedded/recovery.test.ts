@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, readdir, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -95,6 +95,27 @@ it("begins anew after a process was killed while it made the cluster", async () 
   expect(await query(server.url, "SELECT 1")).toEqual([1]);
   expect(await halfMade()).toEqual([]);
 });
+
+it.runIf(process.platform === "linux")(
+  "removes what a killed process has begun although its initdb still writes there",
+  async () => {
+    const ended = spawn("true");
+    await once(ended, "exit");
+    const halfMade = join(embedded.dataDir, `postgres.new-${ended.pid}-abc`);
+    await mkdir(halfMade);
+    const writing =
+      "end=$(($(date +%s) + 2)); while [ $(date +%s) -lt $end ]; do i=$((i + 1)); : > f$i; done";
+    const initdb = spawn("sh", ["-c", writing], { cwd: halfMade, stdio: "ignore" });
+    const finished = once(initdb, "exit");
+    await vi.waitFor(async () => expect(await readdir(halfMade)).not.toEqual([]), { interval: 5 });
+
+    const server = await embedded.start();
+
+    expect(await query(server.url, "SELECT 1")).toEqual([1]);
+    await expect(access(halfMade)).rejects.toThrow();
+    await finished;
+  },
+);
 
 it("does not take a stranger with the old pid for its server", async () => {
   await (await embedded.start()).stop();
