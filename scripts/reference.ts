@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { version } from "../src/version.ts";
 import { apiPage } from "./reference/api.ts";
 import { asyncApiDocument } from "./reference/asyncapi/document.ts";
 import { configPage } from "./reference/config.ts";
@@ -12,7 +13,7 @@ import { eventsPage } from "./reference/events.ts";
 import { metricsPage } from "./reference/metrics.ts";
 import { refusals } from "./reference/refusals.ts";
 import { publishedEvents, schemaDirectory } from "./reference/schemas.ts";
-import { describeServer, version } from "./reference/server.ts";
+import { describeServer } from "./reference/server.ts";
 
 const { values: options } = parseArgs({
   options: {

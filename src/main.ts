@@ -27,10 +27,7 @@ import { createLogger, type Logger } from "./platform/telemetry/logger.ts";
 import { createRegistry } from "./platform/telemetry/metrics.ts";
 import { createTracer, type ExportingTracer } from "./platform/telemetry/tracer.ts";
 import { exitAfter, untilToldToStop } from "./shutdown.ts";
-
-export const version: string = JSON.parse(
-  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
-).version;
+import { version } from "./version.ts";
 
 // Made by `npm run docs`; it is in the package.
 const asyncApi = new URL("../docs/reference/asyncapi.json", import.meta.url);

@@ -294,12 +294,15 @@ describe("between any two steps", { timeout: 240_000 }, () => {
       });
     }
 
-    await storm(shop, seededRandom(), 60);
+    const random = seededRandom();
+    const missing = () => deaths.filter((death) => !died.has(death));
+    // One storm has nearly all of them, and which it has is a matter of chance.
+    for (let storms = 0; storms < 4 && missing().length > 0; storms++) await storm(shop, random, 45);
 
-    expect(deaths.filter((death) => !died.has(death))).toEqual([]);
+    expect(missing()).toEqual([]);
   });
 
-  /** Those that no storm does without. */
+  /** Those that storms do not do without. */
   const deaths = [
     "inventory after OrderCreated",
     "inventory after OrderCancelled",

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { createEngine } from "../../src/engine.ts";
 import { type BrokerSettings, openBroker } from "../../src/platform/bus/open.ts";
 import { registerBusRoutes } from "../../src/platform/bus/routes.ts";
@@ -7,10 +6,7 @@ import { registerEventRoutes } from "../../src/platform/log/routes.ts";
 import { readerOf } from "../../src/platform/postgres/statement.ts";
 import { createLogger } from "../../src/platform/telemetry/logger.ts";
 import { createRegistry, type Registry } from "../../src/platform/telemetry/metrics.ts";
-
-export const { version }: { version: string } = JSON.parse(
-  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-);
+import { version } from "../../src/version.ts";
 
 /** Nobody is there: a connection is made when the first question is asked, and none is. */
 const nowhere = "postgres://nobody@127.0.0.1:1/none";

@@ -1,18 +1,21 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
 import { Command } from "commander";
-import { version } from "../main.ts";
-import { configCommand } from "./config.ts";
-import { consumersCommand } from "./consumers.ts";
-import { deadLettersCommand } from "./dead-letters.ts";
-import { demoCommand } from "./demo/command.ts";
-import { doctorCommand } from "./doctor.ts";
-import { exportCommand } from "./export.ts";
-import { importCommand } from "./import/command.ts";
-import { keysCommand } from "./keys.ts";
-import { migrateCommand } from "./migrate.ts";
+import { version } from "../version.ts";
 import { explain, isClosedPipe, survivingClosedPipes } from "./output.ts";
-import { startCommand } from "./start.ts";
-import { verifyCommand } from "./verify.ts";
+
+const commands: Record<string, () => Promise<Command>> = {
+  start: async () => (await import("./start.ts")).startCommand(),
+  migrate: async () => (await import("./migrate.ts")).migrateCommand(),
+  config: async () => (await import("./config.ts")).configCommand(),
+  keys: async () => (await import("./keys.ts")).keysCommand(),
+  import: async () => (await import("./import/command.ts")).importCommand(),
+  export: async () => (await import("./export.ts")).exportCommand(),
+  verify: async () => (await import("./verify.ts")).verifyCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+  consumers: async () => (await import("./consumers.ts")).consumersCommand(),
+  "dead-letters": async () => (await import("./dead-letters.ts")).deadLettersCommand(),
+  demo: async () => (await import("./demo/command.ts")).demoCommand(),
+};
 
 survivingClosedPipes();
 
@@ -24,21 +27,10 @@ const program = new Command("holdfast")
     "after",
     "\nSettings come from the environment (HOLDFAST_…) and from holdfast.json; `holdfast config` shows them.",
   );
-for (const command of [
-  startCommand(),
-  migrateCommand(),
-  configCommand(),
-  keysCommand(),
-  importCommand(),
-  exportCommand(),
-  verifyCommand(),
-  doctorCommand(),
-  consumersCommand(),
-  deadLettersCommand(),
-  demoCommand(),
-]) {
-  program.addCommand(command);
-}
+// Most of what a command takes to start is loading it, so the others are loaded only to be listed.
+const named = process.argv[2];
+const wanted = named !== undefined && Object.hasOwn(commands, named) ? [named] : Object.keys(commands);
+for (const name of wanted) program.addCommand(await commands[name]!());
 
 try {
   await program.parseAsync();

@@ -1,4 +1,5 @@
 import { runner } from "node-pg-migrate";
+import pg from "pg";
 import { InfrastructureError } from "../errors.ts";
 
 export interface MigrationSet {
@@ -14,30 +15,40 @@ export interface MigrationSet {
  * advisory lock and then find nothing left to do.
  */
 export async function migrate(url: string, sets: readonly MigrationSet[]): Promise<{ applied: string[] }> {
-  const applied: string[] = [];
-  for (const set of sets) {
-    try {
-      const done = await runner({
-        databaseUrl: url,
-        dir: set.directory,
-        direction: "up",
-        schema: set.schema,
-        createSchema: true,
-        migrationsSchema: set.schema,
-        createMigrationsSchema: true,
-        migrationsTable: `migrations_${set.name}`,
-        advisoryLockMode: "wait",
-        log: () => {},
-        logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-      });
-      applied.push(...done.map((migration) => `${set.schema}: ${migration.name}`));
-    } catch (cause) {
-      throw new InfrastructureError(
-        "postgres.migration_failed",
-        `the migrations of ${set.schema} (${set.name}) did not run: ${(cause as Error).message}`,
-        { retryable: false, cause },
-      );
-    }
+  // One connection for all: at most starts there is nothing to do, and connecting would cost more than finding that out.
+  const client = new pg.Client({ connectionString: url });
+  client.on("error", () => {}); // a statement fails then, and says so
+  try {
+    await client.connect();
+    const applied: string[] = [];
+    for (const set of sets) applied.push(...(await bringUp(client, set)));
+    return { applied };
+  } finally {
+    await client.end();
   }
-  return { applied };
+}
+
+async function bringUp(client: pg.Client, set: MigrationSet): Promise<string[]> {
+  try {
+    const done = await runner({
+      dbClient: client,
+      dir: set.directory,
+      direction: "up",
+      schema: set.schema,
+      createSchema: true,
+      migrationsSchema: set.schema,
+      createMigrationsSchema: true,
+      migrationsTable: `migrations_${set.name}`,
+      advisoryLockMode: "wait",
+      log: () => {},
+      logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    });
+    return done.map((migration) => `${set.schema}: ${migration.name}`);
+  } catch (cause) {
+    throw new InfrastructureError(
+      "postgres.migration_failed",
+      `the migrations of ${set.schema} (${set.name}) did not run: ${(cause as Error).message}`,
+      { retryable: false, cause },
+    );
+  }
 }
