@@ -66,12 +66,13 @@ it("every accepted order ends as it should, whatever was killed while thousands 
       await start(victim);
     }
   }
+  // On a slow machine too it is to be enough to mean something.
+  await vi.waitFor(() => expect(ordersOf(crowd).length).toBeGreaterThan(2_000), { timeout: 120_000 });
   for (const buyer of crowd) buyer.goHome();
   await shopping;
 
-  const accepted = crowd.flatMap(({ orders }) => [...orders.values()]);
+  const accepted = ordersOf(crowd);
   expect(crowd.flatMap(({ unexpected }) => unexpected)).toEqual([]);
-  expect(accepted.length, "enough to mean something").toBeGreaterThan(1_000);
   await vi.waitFor(async () => expect(await openOrders()).toEqual([]), { timeout: 180_000, interval: 500 });
   const statuses = await statusesOfAll();
   expect(accepted.filter((id) => !ends.includes(statuses.get(id) ?? "lost"))).toEqual([]);
@@ -116,6 +117,10 @@ async function killPostgres(): Promise<void> {
 
 // ---- buyers --------------------------------------------------------------------------------------------------------
 
+function ordersOf(crowd: readonly Buyer[]): string[] {
+  return crowd.flatMap(({ orders }) => [...orders.values()]);
+}
+
 class Buyer {
   /** Request → the order that was acknowledged. */
   readonly orders = new Map<string, string>();
@@ -147,6 +152,7 @@ class Buyer {
         continue;
       }
       this.orders.set(key, order.body.id);
+      await sleep(this.random.integer(20, 80));
       if (this.random.integer(1, 10) > 1) continue;
       const answer = await untilAnswered("orders", ["POST", `/v1/orders/${order.body.id}/cancel`]);
       if (![200, 202, 409].includes(answer.status)) this.unexpected.push(answer);

@@ -11,6 +11,15 @@ declare module "vitest" {
   }
 }
 
+/** It need not outlive the run, and so it writes as little as it can. */
+const settings = {
+  fsync: "off",
+  full_page_writes: "off",
+  wal_level: "minimal",
+  max_wal_senders: "0",
+  max_connections: "400",
+};
+
 /** One PostgreSQL for the whole test run: HOLDFAST_TEST_DATABASE_URL, else an embedded one that leaves nothing. */
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   const given = process.env.HOLDFAST_TEST_DATABASE_URL;
@@ -20,7 +29,7 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   }
   await removeLeftBehind();
   const dataDir = await mkdtemp(join(tmpdir(), `holdfast-test-${process.pid}-`));
-  const server = await startEmbeddedPostgres({ dataDir, settings: { fsync: "off", max_connections: "400" } });
+  const server = await startEmbeddedPostgres({ dataDir, settings });
   project.provide("databaseAdminUrl", server.url);
   return async () => {
     await server.stop();
