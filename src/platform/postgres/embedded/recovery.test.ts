@@ -107,7 +107,10 @@ it.runIf(process.platform === "linux")(
       "end=$(($(date +%s) + 2)); while [ $(date +%s) -lt $end ]; do i=$((i + 1)); : > f$i; done";
     const initdb = spawn("sh", ["-c", writing], { cwd: halfMade, stdio: "ignore" });
     const finished = once(initdb, "exit");
-    await vi.waitFor(async () => expect(await readdir(halfMade)).not.toEqual([]), { interval: 5 });
+    await vi.waitFor(async () => expect(await readdir(halfMade)).not.toEqual([]), {
+      timeout: 10_000,
+      interval: 5,
+    });
 
     const server = await embedded.start();
 
