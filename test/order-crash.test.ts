@@ -152,7 +152,6 @@ class Buyer {
         continue;
       }
       this.orders.set(key, order.body.id);
-      await sleep(this.random.integer(20, 80));
       if (this.random.integer(1, 10) > 1) continue;
       const answer = await untilAnswered("orders", ["POST", `/v1/orders/${order.body.id}/cancel`]);
       if (![200, 202, 409].includes(answer.status)) this.unexpected.push(answer);

@@ -297,7 +297,7 @@ describe("between any two steps", { timeout: 240_000 }, () => {
     const random = seededRandom();
     const missing = () => deaths.filter((death) => !died.has(death));
     // One storm has nearly all of them, and which it has is a matter of chance.
-    for (let storms = 0; storms < 4 && missing().length > 0; storms++) await storm(shop, random, 45);
+    for (let storms = 0; storms < 4 && missing().length > 0; storms++) await storm(shop, random, 60);
 
     expect(missing()).toEqual([]);
   });

@@ -28,7 +28,7 @@ describe("every event that the services write is as docs/reference/asyncapi.json
       counts(shop),
       carts(shop),
       ends(shop),
-      // One after the other: what is ordered while the gateway is away is tried again later and later.
+      // Parcels are not about an outage, and both are about the same gateway.
       outage(byHand).then(() => parcels(byHand)),
     ]);
     await lateMoney(byHand);
