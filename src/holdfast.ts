@@ -78,6 +78,8 @@ export interface Holdfast {
   readonly logs: readonly ServiceName[];
   /** What joins them: lag, replay, dead letters. */
   readonly bus: Bus;
+  /** It is about to be closed: who waits for something to happen is answered with what there is. */
+  hurry(): void;
   /** Answers what was accepted, then lets go of the database. */
   close(): Promise<void>;
 }
@@ -187,6 +189,7 @@ export async function createHoldfast(options: HoldfastOptions): Promise<Holdfast
           })),
         ),
     },
+    hurry: engine.hurry,
     close: () => engine.close(),
   };
 }

@@ -95,7 +95,10 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
         ...engine.services.flatMap(({ probes = [] }) => probes),
       ],
     });
-    opened.push(() => closeHttp(app));
+    opened.push(
+      () => closeHttp(app),
+      async () => engine.hurry(),
+    );
     if (tracer !== undefined) traceRequests(app, tracer);
     registerRoutes(app, engine, readerOf(pool));
     await listen(app, config);

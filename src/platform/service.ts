@@ -19,6 +19,8 @@ export interface ServiceOptions {
   readonly reads: Pool;
   /** Commands that may wait; one more is refused. */
   readonly maxWaiting: number;
+  /** Aborted when the process is to end: nobody is kept waiting any longer. */
+  readonly stopping?: AbortSignal;
   readonly registry: Registry;
   readonly logger: Logger;
   readonly tracer: Tracer;

@@ -229,6 +229,18 @@ describe("what passes is tried again", () => {
     await nowhere.end();
   });
 
+  it("and only for a moment more once the process is to end", async () => {
+    const nowhere = createPool("postgres://nobody@127.0.0.1:1/nothing", { max: 1, name: "nowhere" });
+    const stopping = new AbortController();
+    const road = roadOf({ pool: nowhere, patienceMs: 3_600_000, stopping: stopping.signal });
+    const submitted = Promise.allSettled(adds(3).map((command) => road.submit(command)));
+    stopping.abort();
+    expect((await submitted).map((outcome) => (outcome as PromiseRejectedResult).reason.code)).toEqual(
+      Array(3).fill("platform.unavailable"),
+    );
+    await nowhere.end();
+  });
+
   describe("when the log has no room", () => {
     beforeEach(async () => {
       const { end } = (await listPartitions(readerOf(pool), "counting")).at(-1)!;

@@ -31,6 +31,8 @@ export interface RoadOptions<Command, Reply> {
   maxWaiting: number;
   /** How long a batch is tried again while the database is away. */
   patienceMs?: number;
+  /** Aborted when the process is to end: from then on a batch is tried again for a moment only. */
+  stopping?: AbortSignal | undefined;
   observer?: RoadObserver<Command>;
   /** Shows each command of a trace as a step, named after the service and the command's type. */
   tracer?: Tracer;
@@ -43,6 +45,9 @@ interface Traceable {
   readonly type?: string;
 }
 
+const patienceMs = 20_000;
+const lastPatienceMs = 2_000;
+
 /**
  * The one road of a service: whatever arrived while the last batch was committed becomes the next batch.
  * Nobody waits on a timer, and a single command is a batch of one.
@@ -50,6 +55,7 @@ interface Traceable {
 export class Road<Command, Reply> {
   private readonly mailbox: Mailbox<Command, Reply>;
   private readonly options: RoadOptions<Command, Reply>;
+  private closesAt = Number.POSITIVE_INFINITY;
 
   constructor(options: RoadOptions<Command, Reply>) {
     this.options = options;
@@ -58,6 +64,9 @@ export class Road<Command, Reply> {
       workOf: options.workOf ?? (() => 1),
       maxWork: options.maxWork ?? 2_000,
       maxWaiting: options.maxWaiting,
+    });
+    options.stopping?.addEventListener("abort", () => {
+      this.closesAt = performance.now() + lastPatienceMs;
     });
   }
 
@@ -104,7 +113,7 @@ export class Road<Command, Reply> {
 
   /** Runs the batch until it is committed, it is known to be impossible, or patience ends. */
   private async settle(commands: readonly Command[]): Promise<Reply[]> {
-    const giveUpAt = performance.now() + (this.options.patienceMs ?? 20_000);
+    const giveUpAt = performance.now() + (this.options.patienceMs ?? patienceMs);
     let collisions = 0;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -112,7 +121,8 @@ export class Road<Command, Reply> {
       } catch (error) {
         this.options.observer?.rollback?.(error);
         const collided = codeOf(error) === uniqueViolation || error instanceof TryAgain;
-        const worthIt = collided ? ++collisions <= 5 : isTransient(error) && performance.now() < giveUpAt;
+        const isInTime = performance.now() < Math.min(giveUpAt, this.closesAt);
+        const worthIt = collided ? ++collisions <= 5 : isTransient(error) && isInTime;
         if (!worthIt) throw error;
         await pause(attempt);
       }

@@ -53,7 +53,7 @@ const patienceMs = 2_000;
 const sweepLimit = 500;
 
 export function createCarts(options: CartOptions): Carts {
-  const { pool, reads, maxWaiting, registry, logger, tracer, settings } = options;
+  const { pool, reads, maxWaiting, stopping, registry, logger, tracer, settings } = options;
   const database = readerOf(reads);
   const metrics = cartMetrics(registry);
   const handle = cartHandler(settings);
@@ -62,6 +62,7 @@ export function createCarts(options: CartOptions): Carts {
     pool,
     handle,
     maxWaiting,
+    stopping,
     workOf: (command) => (command.type === "EndCarts" ? command.limit : 1),
     observer: { poison: setAside(pool, schema, logger) },
     tracer,

@@ -20,12 +20,13 @@ export interface CatalogOptions extends ServiceOptions {
 }
 
 export function createCatalog(options: CatalogOptions): Catalog {
-  const { pool, reads, maxWaiting, logger, tracer, followed } = options;
+  const { pool, reads, maxWaiting, stopping, logger, tracer, followed } = options;
   const database = readerOf(reads);
   const road = new Road<CatalogCommand, CatalogReply>({
     pool,
     handle: handleCatalog,
     maxWaiting,
+    stopping,
     workOf: ({ content }) => content.skus.length,
     observer: { poison: setAside(pool, schema, logger) },
     tracer,

@@ -54,7 +54,7 @@ const carrierLimits = {
 };
 
 export function createFulfillment(options: FulfillmentOptions): Fulfillment {
-  const { pool, reads, maxWaiting, registry, logger, tracer, settings } = options;
+  const { pool, reads, maxWaiting, stopping, registry, logger, tracer, settings } = options;
   const database = readerOf(reads);
   const metrics = fulfillmentMetrics(registry);
   const simulated = settings.carrier === "simulated" ? simulatedCarrier() : undefined;
@@ -65,6 +65,7 @@ export function createFulfillment(options: FulfillmentOptions): Fulfillment {
     pool,
     handle,
     maxWaiting,
+    stopping,
     workOf: (command) => (command.type === "ClaimShipments" ? command.limit : 1),
     observer: { poison: setAside(pool, schema, logger) },
     tracer,

@@ -55,6 +55,7 @@ export function createInventory({
   registry,
   logger,
   tracer,
+  stopping,
 }: InventoryOptions): Inventory {
   const database = readerOf(reads);
   const metrics = inventoryMetrics(
@@ -68,6 +69,7 @@ export function createInventory({
     pool,
     handle,
     maxWaiting,
+    stopping,
     workOf,
     observer: {
       batch: metrics.batch,

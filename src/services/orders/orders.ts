@@ -33,8 +33,6 @@ export interface Orders {
   hear(tx: Transaction, events: readonly BusEvent[]): Promise<AfterCommit>;
   /** The order when it is as asked for, or undefined when the time is over first. */
   until(order: Order, isDone: (order: Order) => boolean, seconds: number): Promise<Order | undefined>;
-  /** Nobody waits any longer: those who do are answered with what there is. */
-  hurry(): void;
   order(id: string): Promise<Order | undefined>;
   list(filter: queries.OrderFilter, after: string | undefined, limit: number): Promise<queries.Page<Order>>;
   timeline(id: string): Promise<Timeline | undefined>;
@@ -48,11 +46,12 @@ const lookOutEveryMs = 1_000;
 export type OrdersOptions = ServiceOptions & { readonly settings: OrderSettings };
 
 export function createOrders(options: OrdersOptions): Orders {
-  const { pool, reads, settings, maxWaiting, registry, logger, tracer } = options;
+  const { pool, reads, settings, maxWaiting, stopping, registry, logger, tracer } = options;
   const database = readerOf(reads);
   const metrics = orderMetrics(registry, logger, () => queries.countOrphans(database));
   const handle = ordersHandler(settings);
   const waiters = new Waiters();
+  stopping?.addEventListener("abort", () => waiters.close());
   // Told at once of what this process does; what others do is looked up now and then.
   const lookout = repeat(lookOutEveryMs, async () => {
     const { ids } = waiters;
@@ -67,6 +66,7 @@ export function createOrders(options: OrdersOptions): Orders {
     pool,
     handle,
     maxWaiting,
+    stopping,
     workOf,
     observer: { poison: setAside(pool, schema, logger) },
     tracer,
@@ -117,7 +117,6 @@ export function createOrders(options: OrdersOptions): Orders {
       return () => tell(replies);
     },
     until: (order, isDone, seconds) => waiters.until(order, isDone, seconds),
-    hurry: () => waiters.close(),
     order: (id) => queries.findOrder(database, id),
     list: (filter, after, limit) => queries.listOrders(database, filter, after, limit),
     timeline: (id) => queries.findTimeline(database, id),

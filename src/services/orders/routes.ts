@@ -24,8 +24,6 @@ import { UnknownCursor } from "./queries.ts";
 
 const params = Type.Object({ id: ClientId });
 export function registerOrderRoutes(app: HttpServer, orders: Orders): void {
-  app.addHook("preClose", async () => orders.hurry());
-
   app.post(
     "/v1/orders",
     {

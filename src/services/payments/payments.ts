@@ -74,18 +74,15 @@ export interface Payments {
 const sweepLimit = 1_000;
 
 export function createPayments(options: ServiceOptions & { settings: PaymentSettings }): Payments {
-  const { pool, reads, maxWaiting, registry, logger, tracer, settings } = options;
+  const { pool, reads, maxWaiting, stopping, registry, logger, tracer, settings } = options;
   const timing = { ...paymentTiming, ...settings.timing };
   const database = readerOf(reads);
   // Short, since it is written into every payment that is charged.
   const name = randomBytes(9).toString("base64url");
 
   const gateway = createGateway({
-    settings,
-    pool,
+    ...options,
     schema,
-    maxWaiting,
-    logger,
     callTimeoutMs: timing.call_timeout_ms,
     deliver: receiveWebhook,
   });
@@ -127,6 +124,7 @@ export function createPayments(options: ServiceOptions & { settings: PaymentSett
     pool,
     handle: carryOut,
     maxWaiting,
+    stopping,
     maxWork: batchLimit,
     // A sweep locks what it finds, in no order of ids, so it has its batch for itself.
     workOf: ({ type }) => (type === "TakeOver" ? batchLimit : 1),

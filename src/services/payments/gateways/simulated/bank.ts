@@ -1,8 +1,7 @@
 import { setAside } from "../../../../platform/batch/dead-letters.ts";
 import { type BatchHandler, Road } from "../../../../platform/batch/road.ts";
-import type { Pool } from "../../../../platform/postgres/pool.ts";
 import type { Statement } from "../../../../platform/postgres/statement.ts";
-import type { Logger } from "../../../../platform/telemetry/logger.ts";
+import type { ServiceOptions } from "../../../../platform/service.ts";
 import { type BankCommand, book, type Entry } from "./books.ts";
 
 export interface BankReply {
@@ -11,11 +10,21 @@ export interface BankReply {
   readonly opened: boolean;
 }
 
+export interface BankOptions extends Pick<ServiceOptions, "pool" | "logger" | "maxWaiting" | "stopping"> {
+  readonly schema: string;
+}
+
 export type Bank = Road<BankCommand, BankReply>;
 
 /** A bank with a road of its own: thousands of charges a second are a few commits. */
-export function openBank(pool: Pool, schema: string, maxWaiting: number, logger: Logger): Bank {
-  return new Road({ pool, handle, maxWaiting, observer: { poison: setAside(pool, schema, logger) } });
+export function openBank({ pool, schema, logger, maxWaiting, stopping }: BankOptions): Bank {
+  return new Road({
+    pool,
+    handle,
+    maxWaiting,
+    stopping,
+    observer: { poison: setAside(pool, schema, logger) },
+  });
 }
 
 const handle: BatchHandler<BankCommand, BankReply> = async (tx, commands) => {
