@@ -6,12 +6,11 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { findPostmaster, stopPostmaster } from "./platform/postgres/embedded/postmaster.ts";
 import { runCli, spawnCli } from "./testing/cli.ts";
 
 // Every step starts a process of its own, which takes seconds on a busy machine.
-vi.setConfig({ testTimeout: 120_000 });
 
 let directory: string;
 let server: Started | undefined;

@@ -2,6 +2,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Line, ReservedLine } from "../src/services/inventory/contract/index.ts";
 import { useTestDatabase } from "../src/testing/database.ts";
+import { patience } from "../src/testing/patience.ts";
 import { type Random, seededRandom } from "../src/testing/random.ts";
 import { type Answer, ServerProcess, violations } from "./server-process.ts";
 
@@ -84,10 +85,7 @@ it("a hold expires once although every server sweeps", async () => {
   );
   expect((await stock(skus[0]!)).quantity_reserved).toBe(60);
 
-  await vi.waitFor(async () => expect((await stock(skus[0]!)).quantity_reserved).toBe(0), {
-    timeout: 20_000,
-    interval: 100,
-  });
+  await vi.waitFor(async () => expect((await stock(skus[0]!)).quantity_reserved).toBe(0), patience);
 
   const expired = await query(
     `select event ->> 'subject' as id, count(*)::int as times

@@ -7,6 +7,7 @@ import { findRunningPostgres } from "../src/platform/postgres/embedded/index.ts"
 import { findPostmaster, stopPostmaster } from "../src/platform/postgres/embedded/postmaster.ts";
 import type { Line, ReservedLine } from "../src/services/inventory/contract/index.ts";
 import { query } from "../src/testing/embedded-postgres.ts";
+import { patience } from "../src/testing/patience.ts";
 import { type Random, seededRandom } from "../src/testing/random.ts";
 import { type Answer, ServerProcess, violations } from "./server-process.ts";
 
@@ -91,8 +92,6 @@ const crashes = {
     server = await startServer();
   },
 };
-
-const patience = { timeout: 20_000, interval: 20 };
 
 /** The pid of the one that is ready. */
 function postmaster(): Promise<number> {

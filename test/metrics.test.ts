@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { serviceNames } from "../src/platform/settings.ts";
 import { createTestDatabase, useTestDatabase } from "../src/testing/database.ts";
 import { EmbeddedPostgresFixture } from "../src/testing/embedded-postgres.ts";
+import { patience } from "../src/testing/patience.ts";
 import { WholeServer } from "./whole-server.ts";
 
 interface Series {
@@ -29,14 +30,11 @@ beforeAll(async () => {
   await server.stock("MUG", 10);
   await tradeABit();
   // The last steps of an order come after its end.
-  await vi.waitFor(
-    async () => {
-      series = await scrape(server);
-      expect(countOf(series, "carts_ended_total")).toBe(2);
-      expect(countOf(series, "fulfillment_shipments_total")).toBe(2);
-    },
-    { timeout: 15_000, interval: 100 },
-  );
+  await vi.waitFor(async () => {
+    series = await scrape(server);
+    expect(countOf(series, "carts_ended_total")).toBe(2);
+    expect(countOf(series, "fulfillment_shipments_total")).toBe(2);
+  }, patience);
 });
 afterAll(() => server?.stop());
 
@@ -144,7 +142,7 @@ describe("the figures", () => {
     const groups = new Set((await lag()).map(({ labels }) => labels.group));
     expect(groups).toEqual(new Set(["carts", "fulfillment", "inventory", "orders", "payments"]));
     const sum = async () => (await lag()).reduce((total, { value }) => total + value, 0);
-    await expect.poll(sum, { timeout: 15_000 }).toBe(0);
+    await expect.poll(sum).toBe(0);
   });
 
   it("count an order that ended once, though all that led to it is handled once more", async () => {
@@ -155,7 +153,7 @@ describe("the figures", () => {
     };
     const before = await scrape(server);
     expect((await server.ask("POST", "/v1/consumers/orders/replay", { from: 0 })).status).toBe(200);
-    await expect.poll(lag, { timeout: 15_000 }).toBe(0);
+    await expect.poll(lag).toBe(0);
     // How old the events are is no time that it took to process them.
     for (const name of ["orders_ended_total", "order_event_processing_duration_seconds_count"]) {
       expect(countOf(await scrape(server), name)).toBe(countOf(before, name));

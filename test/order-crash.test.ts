@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../src/platform/postgres/embedded/index.ts";
 import { findPostmaster } from "../src/platform/postgres/embedded/postmaster.ts";
+import { patience } from "../src/testing/patience.ts";
 import { type Random, seededRandom } from "../src/testing/random.ts";
 import { type Answer, ServerProcess, violations } from "./server-process.ts";
 
@@ -67,13 +68,13 @@ it("every accepted order ends as it should, whatever was killed while thousands 
     }
   }
   // On a slow machine too it is to be enough to mean something.
-  await vi.waitFor(() => expect(ordersOf(crowd).length).toBeGreaterThan(2_000), { timeout: 120_000 });
+  await vi.waitFor(() => expect(ordersOf(crowd).length).toBeGreaterThan(2_000), patience);
   for (const buyer of crowd) buyer.goHome();
   await shopping;
 
   const accepted = ordersOf(crowd);
   expect(crowd.flatMap(({ unexpected }) => unexpected)).toEqual([]);
-  await vi.waitFor(async () => expect(await openOrders()).toEqual([]), { timeout: 180_000, interval: 500 });
+  await vi.waitFor(async () => expect(await openOrders()).toEqual([]), { ...patience, interval: 500 });
   const statuses = await statusesOfAll();
   expect(accepted.filter((id) => !ends.includes(statuses.get(id) ?? "lost"))).toEqual([]);
   expect([...new Set(statuses.values())], "good ends and bad ones").toEqual(
@@ -81,9 +82,9 @@ it("every accepted order ends as it should, whatever was killed while thousands 
   );
 
   // Refunds may still be under way when the last order has ended.
-  await vi.waitFor(async () => expect(await reserved()).toBe(0), { timeout: 60_000, interval: 500 });
+  await vi.waitFor(async () => expect(await reserved()).toBe(0), { ...patience, interval: 500 });
   await vi.waitFor(async () => expect(await violations(postgres.url)).toEqual([]), {
-    timeout: 60_000,
+    ...patience,
     interval: 1_000,
   });
 }, 300_000);
@@ -104,14 +105,11 @@ async function start(part: Part): Promise<void> {
 
 /** Its supervisor, in this process, starts it again. */
 async function killPostgres(): Promise<void> {
-  const postmaster = await vi.waitFor(
-    async () => {
-      const found = await findPostmaster(join(dataDir, "postgres"));
-      if (found === undefined) throw new Error("the database does not run");
-      return found;
-    },
-    { timeout: 20_000, interval: 20 },
-  );
+  const postmaster = await vi.waitFor(async () => {
+    const found = await findPostmaster(join(dataDir, "postgres"));
+    if (found === undefined) throw new Error("the database does not run");
+    return found;
+  }, patience);
   process.kill(postmaster.pid, "SIGKILL");
 }
 
@@ -214,6 +212,6 @@ async function stockUp(): Promise<void> {
     await vi.waitFor(async () => {
       const { status } = await untilAnswered("inventory", ["PUT", `/v1/stock/main/${sku}`, count]);
       expect(status, "the inventory has heard of the product").toBeLessThan(300);
-    });
+    }, patience);
   }
 }

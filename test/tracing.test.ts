@@ -45,7 +45,7 @@ function pathTo(name: string, spans: readonly CollectedSpan[]): string[] {
 /** The steps of a trace once the last of them, which are named, have been exported. */
 async function untilExported(trace_id: string, ...last: string[]): Promise<CollectedSpan[]> {
   const names = () => spansOf(trace_id).map(({ name }) => name);
-  await expect.poll(names, { timeout: 15_000 }).toEqual(expect.arrayContaining(last));
+  await expect.poll(names).toEqual(expect.arrayContaining(last));
   return spansOf(trace_id);
 }
 
@@ -148,7 +148,7 @@ describe("what fails", () => {
     const mend = await curse("fulfillment.shipments", "lines", "GHOST");
     const { body } = await server.order("cursed", { sku: "GHOST", headers, wait: 0 });
     const about = { group: "fulfillment", order_id: body.id, trace_id };
-    await expect.poll(() => linesWith("and was set aside"), { timeout: 15_000 }).not.toEqual([]);
+    await expect.poll(() => linesWith("and was set aside")).not.toEqual([]);
     expect(linesWith("looking for the one that is to blame")[0]).toMatchObject({ level: "warn", ...about });
     const setAside = { level: "error", ...about, type: "OrderPaid", err: { message: "cursed" } };
     expect(linesWith("and was set aside")[0]).toMatchObject(setAside);
@@ -189,7 +189,7 @@ describe("what fails", () => {
     const { trace_id, headers } = clientTrace();
     const { body } = await server.order("down", { sku: "MUG", token: "tok_down", headers, wait: 0 });
     const failed = () => spansOf(trace_id).filter(({ status }) => status === 2);
-    await expect.poll(() => failed().length, { timeout: 15_000 }).toBeGreaterThan(1);
+    await expect.poll(() => failed().length).toBeGreaterThan(1);
     const spans = await untilExported(trace_id, "POST /v1/orders", "payments RecordCharge");
     expectOneTraceOf(body.id, spans);
     expect(new Set(failed().map(({ name }) => name))).toEqual(new Set(["payments charge"]));
@@ -208,7 +208,7 @@ describe("what fails", () => {
       server.ask("PUT", "/v1/shipments/carriers/simulated", { latency_ms: 0, failure_rate: 0, down });
     expect((await behave(true)).status).toBe(200);
     const { body } = await server.order("stranded", { sku: "MUG", headers, wait: 0 });
-    await expect.poll(() => linesWith("the carrier did not answer"), { timeout: 15_000 }).not.toEqual([]);
+    await expect.poll(() => linesWith("the carrier did not answer")).not.toEqual([]);
     await behave(false);
     const line = { level: "warn", order_id: body.id, trace_id, next_try_in_ms: expect.any(Number) };
     expect(linesWith("the carrier did not answer")[0]).toMatchObject(line);

@@ -97,7 +97,7 @@ describe("a type says which version it is", () => {
   );
 });
 
-describe("the command", { timeout: 180_000 }, () => {
+describe("the command", () => {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-reference-"));
   afterAll(() => rmSync(directory, { recursive: true }));
 

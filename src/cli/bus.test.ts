@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import type { Bus } from "../platform/bus/port.ts";
 import { registerBusRoutes } from "../platform/bus/routes.ts";
 import { BusBench, stumbling, told } from "../testing/bus-contract/bench.ts";
@@ -7,7 +7,6 @@ import { runCli } from "../testing/cli.ts";
 import { startServer, type TestServer } from "../testing/http-server.ts";
 
 // Every step starts a process of its own, which takes seconds on a busy machine.
-vi.setConfig({ testTimeout: 120_000 });
 
 const house = inject("house");
 const bench = new BusBench(useBus(house === "together" ? "postgres" : house), "key");

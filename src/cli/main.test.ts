@@ -3,12 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "../testing/cli.ts";
 import { useTestDatabase } from "../testing/database.ts";
 
 // Every step starts a process of its own, which takes seconds on a busy machine.
-vi.setConfig({ testTimeout: 120_000 });
 
 const database = useTestDatabase();
 let directory: string;

@@ -11,8 +11,6 @@ import type {
 import { createKafkaBroker, type KafkaOptions } from "../platform/bus/kafka/index.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
 
-const patience = { timeout: 20_000, interval: 10 };
-
 /** Clients that end with the test that opened them. */
 export class KafkaBench {
   private readonly brokers: () => string;
@@ -126,5 +124,5 @@ export class Listener {
 }
 
 export async function until(condition: () => unknown): Promise<void> {
-  await expect.poll(async () => Boolean(await condition()), patience).toBe(true);
+  await expect.poll(async () => Boolean(await condition())).toBe(true);
 }

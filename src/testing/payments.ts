@@ -15,6 +15,7 @@ import {
   paymentMigrations,
   paymentsService,
 } from "../services/payments/index.ts";
+import { patience } from "./patience.ts";
 
 /** Times in which a test can see what takes minutes otherwise. */
 export const hasty: PaymentSettings["timing"] = {
@@ -82,10 +83,7 @@ export class Till {
   }
 
   async is(id: string, status: PaymentStatus): Promise<void> {
-    await vi.waitFor(async () => expect((await this.payment(id))?.status).toBe(status), {
-      timeout: 15_000,
-      interval: 20,
-    });
+    await vi.waitFor(async () => expect((await this.payment(id))?.status).toBe(status), patience);
   }
 
   payment(id: string) {

@@ -12,8 +12,6 @@ import type {
 import { createRabbitBroker, type RabbitBrokerOptions } from "../platform/bus/rabbitmq/index.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
 
-const patience = { timeout: 20_000, interval: 10 };
-
 /** Brokers and clients that end with the test that opened them. */
 export class RabbitBench {
   private readonly address: () => string;
@@ -111,11 +109,11 @@ export class Listener {
   }
 
   async untilNumbers(expected: readonly number[]): Promise<void> {
-    await expect.poll(() => this.heard.length, patience).toBeGreaterThanOrEqual(expected.length);
+    await expect.poll(() => this.heard.length).toBeGreaterThanOrEqual(expected.length);
     expect(this.numbers).toEqual(expected);
   }
 }
 
 export async function until(condition: () => unknown): Promise<void> {
-  await expect.poll(async () => Boolean(await condition()), patience).toBe(true);
+  await expect.poll(async () => Boolean(await condition())).toBe(true);
 }

@@ -9,6 +9,7 @@ import { verifyServices } from "../platform/verify.ts";
 import type { Line } from "../services/inventory/contract/index.ts";
 import { House, type HouseOptions } from "./house.ts";
 import type { TestServer } from "./http-server.ts";
+import { patience } from "./patience.ts";
 
 export interface HttpRequest {
   readonly method: string;
@@ -37,8 +38,6 @@ export interface WantedOrder {
   /** Seconds to wait for the outcome. */
   readonly wait?: number;
 }
-
-const patient = { timeout: 25_000, interval: 20 };
 
 /** Which service answers what begins like this. */
 const answering: Readonly<Record<string, string>> = {
@@ -200,7 +199,7 @@ export class Shop {
       const { body } = await this.get(path);
       expect(body).toMatchObject(expected);
       return body;
-    }, patient);
+    }, patience);
   }
 
   /** The order, as soon as it has come so far. */
@@ -227,7 +226,7 @@ export class Shop {
 
   async stockIs(sku: string, onHand: number, reserved: number): Promise<void> {
     const expected = [onHand, reserved, onHand - reserved];
-    await vi.waitFor(async () => expect(await this.stock(sku)).toEqual(expected), patient);
+    await vi.waitFor(async () => expect(await this.stock(sku)).toEqual(expected), patience);
   }
 
   // ---- what goes wrong ---------------------------------------------------------------------------------------------
@@ -288,7 +287,7 @@ export class Shop {
       const leaving = `select id, status from fulfillment.shipments where status = 'handing_over'`;
       expect((await this.poolOf("payments").query(charging)).rows).toEqual([]);
       expect((await this.poolOf("fulfillment").query(leaving)).rows).toEqual([]);
-    }, patient);
+    }, patience);
   }
 
   /**
@@ -377,7 +376,7 @@ export class Shop {
           reason: "found",
         });
         expect(await count).toMatchObject({ accepted: true });
-      }, patient);
+      }, patience);
     }
     return sku;
   }
@@ -388,7 +387,7 @@ export class Shop {
       accepted: true,
     });
     // Where the others are elsewhere, they hear of it a moment later.
-    if (this.house.all.length > 1) await vi.waitFor(() => this.heard("catalog"), patient);
+    if (this.house.all.length > 1) await vi.waitFor(() => this.heard("catalog"), patience);
   }
 
   /** Each SKU is a product of its own. */

@@ -6,6 +6,7 @@ import { asyncApiValidator } from "../../src/testing/async-api.ts";
 import type { BrokerName } from "../../src/testing/broker-process.ts";
 import { sharedBroker } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
+import { patience } from "../../src/testing/patience.ts";
 import { type Random, seededRandom } from "../../src/testing/random.ts";
 import { line, type Shop, stockPath, useShop } from "../../src/testing/shop.ts";
 import {
@@ -18,7 +19,6 @@ import {
 } from "./stranger.ts";
 import { brokers, Witness } from "./witness.ts";
 
-const patient = { timeout: 60_000, interval: 50 };
 const hourMs = 3_600_000;
 /** Who sells in shops has the stock, who sells online has the orders, and the windows are a third. */
 const parts = [
@@ -28,7 +28,7 @@ const parts = [
 ] as const;
 
 for (const [name, describeBroker] of brokers) {
-  describeBroker(`sales channels on ${name}`, { timeout: 120_000 }, () => {
+  describeBroker(`sales channels on ${name}`, () => {
     const channels = new Channels(name);
     const { shop } = channels;
 
@@ -113,7 +113,7 @@ for (const [name, describeBroker] of brokers) {
           const found = await channels.letters();
           expect(found).toHaveLength(3);
           return found;
-        }, patient);
+        }, patience);
         const [unknown] = dead.filter(
           ({ event }) =>
             JSON.stringify(event.data).includes(later) && !/not JSON/.test(JSON.stringify(event.data)),
@@ -146,7 +146,7 @@ for (const [name, describeBroker] of brokers) {
           const found = await channels.letters();
           expect(found).toHaveLength(odd.length);
           return found;
-        }, patient);
+        }, patience);
         const reasons = dead.map(({ error }) => error).join("\n");
         for (const reason of [
           "cannot be read: Maximum call stack size exceeded",
@@ -252,7 +252,7 @@ class Channels {
     await vi.waitFor(async () => {
       const { body } = await this.shop.get(stockPath(sku));
       expect(body.quantity_on_hand - body.quantity_owed, JSON.stringify(body)).toBe(quantity);
-    }, patient);
+    }, patience);
   }
 
   async untilShown(sku: string, quantity_available: number): Promise<void> {
@@ -261,7 +261,7 @@ class Channels {
         const { body } = await this.shop.get(`/v1/availability?sku=${sku}`);
         expect(body.items).toMatchObject([{ quantity_available }]);
       },
-      { ...patient, interval: 5 },
+      { ...patience, interval: 5 },
     );
   }
 
@@ -279,7 +279,7 @@ class Channels {
         .map(({ store_id, sku, quantity_available }) => [`${store_id}/${sku}`, quantity_available] as const);
       expect(mirrored).toEqual(new Map(expected));
       return told;
-    }, patient);
+    }, patience);
   }
 
   /** What in all that was sent is not as docs/reference/asyncapi.json says. */

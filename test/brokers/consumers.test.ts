@@ -13,17 +13,17 @@ import type { BrokerName } from "../../src/testing/broker-process.ts";
 import { sharedBroker } from "../../src/testing/brokers.ts";
 import { BusBench, type BusSetting, listener, told } from "../../src/testing/bus-contract/bench.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
+import { patience } from "../../src/testing/patience.ts";
 import { line, type Shop, useShop } from "../../src/testing/shop.ts";
 import { brokers } from "./witness.ts";
 
-const patient = { timeout: 90_000, interval: 100 };
 const parts = [
   ["catalog", "orders", "carts", "payments", "fulfillment", "storefront"],
   ["inventory"],
 ] as const;
 
 for (const [name, describeBroker] of brokers) {
-  describeBroker(`who reads from ${name}`, { timeout: 180_000 }, () => {
+  describeBroker(`who reads from ${name}`, () => {
     let address = "";
     beforeAll(async () => {
       address = await sharedBroker(name);
@@ -40,7 +40,7 @@ for (const [name, describeBroker] of brokers) {
         const waiting = await orders(shop, sku, 30);
         await vi.waitFor(async () => {
           expect((await shop.get(`/v1/stock/main/${sku}`)).status).toBeGreaterThanOrEqual(500);
-        }, patient);
+        }, patience);
         for (const id of waiting) expect((await shop.get(`/v1/orders/${id}`)).body.status).toBe("pending");
         await giveBack();
         await completed(shop, waiting);
@@ -104,7 +104,7 @@ for (const [name, describeBroker] of brokers) {
         }
         const lag = async (of: string) =>
           (await writer.bus.consumers()).find(({ group, topic }) => group === of && topic === "teller")?.lag;
-        await vi.waitFor(async () => expect(await lag("relay")).toBe(0), patient);
+        await vi.waitFor(async () => expect(await lag("relay")).toBe(0), patience);
         await writer.end();
 
         const before = heapMegabytes();
@@ -115,7 +115,7 @@ for (const [name, describeBroker] of brokers) {
         expect(handled).toBe(0);
         expect(grown).toBeLessThan(25);
         letGo();
-        await vi.waitFor(() => expect(handled).toBe(count), patient);
+        await vi.waitFor(() => expect(handled).toBe(count), patience);
         expect((await bus.deadLetters({}, undefined, 10)).items).toEqual([]);
       });
     });
@@ -131,7 +131,7 @@ async function completed(shop: Shop, ids: readonly string[]): Promise<void> {
     await vi.waitFor(async () => {
       const { body } = await shop.get(`/v1/orders/${id}`);
       expect(body).toMatchObject({ status: "completed" });
-    }, patient);
+    }, patience);
   }
 }
 
@@ -166,7 +166,7 @@ async function untilStill(measure: () => number): Promise<void> {
       last = now;
       expect(isStill).toBe(true);
     },
-    { ...patient, interval: 2_000 },
+    { ...patience, interval: 2_000 },
   );
 }
 

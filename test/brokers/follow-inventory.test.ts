@@ -5,11 +5,12 @@ import { afterAll, expect, it, vi } from "vitest";
 import type { StockRecord } from "../../src/services/inventory/contract/index.ts";
 import { describeKafka, useKafka } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
+import { patience } from "../../src/testing/patience.ts";
 import { line, useShop } from "../../src/testing/shop.ts";
 
 const program = fileURLToPath(new URL("../../examples/follow-inventory.mjs", import.meta.url));
 
-describeKafka("a program that knows the document and a plain client of Kafka", { timeout: 90_000 }, () => {
+describeKafka("a program that knows the document and a plain client of Kafka", () => {
   const kafka = useKafka();
   let prefix = "";
   const shop = useShop(() => {
@@ -52,10 +53,7 @@ describeKafka("a program that knows the document and a plain client of Kafka", {
     const expected = records.map((one) =>
       [one.store_id, one.sku, one.quantity_available, one.version].map(String),
     );
-    await vi.waitFor(() => expect(lastTable(said), said).toEqual(expected), {
-      timeout: 30_000,
-      interval: 100,
-    });
+    await vi.waitFor(() => expect(lastTable(said), said).toEqual(expected), patience);
   }
 });
 

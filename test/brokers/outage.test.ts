@@ -3,11 +3,11 @@ import { afterAll, expect, it, vi } from "vitest";
 import { serviceNames } from "../../src/platform/settings.ts";
 import { ownKafka, ownRabbitmq } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
+import { patience } from "../../src/testing/patience.ts";
 import { type Random, seededRandom } from "../../src/testing/random.ts";
 import { line, type Shop, useShop } from "../../src/testing/shop.ts";
 import { brokers, expectPublished, Witness } from "./witness.ts";
 
-const patient = { timeout: 120_000, interval: 200 };
 const own = { kafka: ownKafka, rabbitmq: ownRabbitmq };
 const ends = ["completed", "rejected", "payment_failed", "cancelled"];
 /** Three databases, so that an order has to cross the broker again and again. */
@@ -18,7 +18,7 @@ const parts = [
 ] as const;
 
 for (const [name, describeBroker] of brokers) {
-  describeBroker(`while ${name} is away`, { timeout: 240_000 }, () => {
+  describeBroker(`while ${name} is away`, () => {
     const broker = own[name]();
     let prefix = "";
     const shop = useShop(() => {
@@ -48,7 +48,7 @@ for (const [name, describeBroker] of brokers) {
           dependencies: { bus: { status: "degraded", details: { broker: state } } },
         });
         expect(await shop.metric("orders", `bus_broker_up{broker="${name}"}`)).toBe(0);
-      }, patient);
+      }, patience);
       expect((await shop.get("/readyz")).status, "another process could do no better").toBe(200);
       const before = await relayLag(shop);
       const more = await orders(shop, sku, 10);
@@ -56,7 +56,7 @@ for (const [name, describeBroker] of brokers) {
         const now = await relayLag(shop);
         expect(now.lag).toBeGreaterThan(before.lag);
         expect(now.lag_seconds).toBeGreaterThan(before.lag_seconds + 1);
-      }, patient);
+      }, patience);
       const series = `kafka_consumer_lag_messages{group="relay",topic="orders"}`;
       expect(await shop.metric("orders", series)).toBeGreaterThan(before.lag);
 
@@ -64,7 +64,7 @@ for (const [name, describeBroker] of brokers) {
       const backAt = performance.now();
       for (const id of [...amidst, ...waiting, ...more]) await ended(shop, id, ["completed"]);
       console.info(`${name}: all have ended ${Math.round(performance.now() - backAt)} ms after it was back`);
-      await vi.waitFor(async () => expect((await shop.get("/health")).body.status).toBe("ok"), patient);
+      await vi.waitFor(async () => expect((await shop.get("/health")).body.status).toBe("ok"), patience);
       expect(await shop.metric("orders", `bus_broker_up{broker="${name}"}`)).toBe(1);
       await settled(shop);
       expect(await shop.stock(sku)).toEqual([959, 0, 959]);
@@ -178,11 +178,11 @@ async function ended(shop: Shop, id: string, expected: readonly string[]): Promi
     const { body } = await shop.get(`/v1/orders/${id}`);
     expect(expected, JSON.stringify(body)).toContain(body.status);
     return body.status;
-  }, patient);
+  }, patience);
 }
 
 function settled(shop: Shop): Promise<void> {
-  return vi.waitFor(() => shop.settled(), patient);
+  return vi.waitFor(() => shop.settled(), patience);
 }
 
 const tokens = ["tok_ok", "tok_ok", "tok_declined", "tok_lost", "tok_twice"];

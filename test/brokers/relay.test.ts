@@ -8,16 +8,16 @@ import type { BrokerName } from "../../src/testing/broker-process.ts";
 import { sharedBroker } from "../../src/testing/brokers.ts";
 import { createTestDatabase, type TestDatabase } from "../../src/testing/database.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
+import { patience } from "../../src/testing/patience.ts";
 import { ServerProcess } from "../server-process.ts";
 import { brokers, expectPublished, Witness } from "./witness.ts";
 
-const patient = { timeout: 60_000, interval: 50 };
 const services = ["catalog", "inventory"];
 const skus = ["LAMP", "MUG", "PLATE", "VASE"];
 const rounds = 2;
 
 for (const [name, describeBroker] of brokers) {
-  describeBroker(`two processes that bring a log to ${name}`, { timeout: 240_000 }, () => {
+  describeBroker(`two processes that bring a log to ${name}`, () => {
     const run = new Run(name);
 
     it("take turns, and what one has published when it is killed, the other one goes on with", async () => {
@@ -25,14 +25,14 @@ for (const [name, describeBroker] of brokers) {
         const halt = await run.haltBeforeCursorsAreSaved();
         const [relaying] = await halt.untilHalted();
         const before = await run.cursor();
-        await vi.waitFor(() => expect(run.published()).toBeGreaterThan(before), patient);
+        await vi.waitFor(() => expect(run.published()).toBeGreaterThan(before), patience);
         // Long enough for the other one to try as well.
         await sleep(1_000);
         expect(await halt.halted(), "nobody else is at it").toEqual([relaying]);
         await run.kill(relaying!);
         await halt.breakOff();
         const killedAt = performance.now();
-        await vi.waitFor(async () => expect(await run.cursor()).toBeGreaterThan(before), patient);
+        await vi.waitFor(async () => expect(await run.cursor()).toBeGreaterThan(before), patience);
         console.info(
           `${name}: another one relays ${Math.round(performance.now() - killedAt)} ms after a kill`,
         );
@@ -41,7 +41,7 @@ for (const [name, describeBroker] of brokers) {
       await run.goHome();
 
       const { witness } = run;
-      await vi.waitFor(async () => expect(await run.isAllRelayed()).toBe(true), patient);
+      await vi.waitFor(async () => expect(await run.isAllRelayed()).toBe(true), patience);
       const all = await witness.all();
       const again = [];
       for (const service of services) {
@@ -144,7 +144,7 @@ class Run {
     await vi.waitFor(async () => {
       const [process] = [...this.processes.values()];
       expect((await process!.ask("PUT", path, body)).status).toBeLessThan(300);
-    }, patient);
+    }, patience);
   }
 
   // ---- what the database says --------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Run {
           const names = await halted();
           expect(names).toHaveLength(1);
           return names;
-        }, patient),
+        }, patience),
       breakOff,
     };
   }

@@ -4,13 +4,12 @@ import type { Finding } from "../../src/platform/service.ts";
 import { serviceNames } from "../../src/platform/settings.ts";
 import { sharedBroker } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
+import { patience } from "../../src/testing/patience.ts";
 import { line, type Shop, useShop } from "../../src/testing/shop.ts";
 import { brokers } from "./witness.ts";
 
-const patient = { timeout: 60_000, interval: 100 };
-
 for (const [name, describeBroker] of brokers) {
-  describeBroker(`with ${name} between them, services`, { timeout: 120_000 }, () => {
+  describeBroker(`with ${name} between them, services`, () => {
     let address = "";
     beforeAll(async () => {
       address = await sharedBroker(name);
@@ -114,5 +113,5 @@ async function nobodyIsBehind(shop: Shop): Promise<void> {
     // Who has not saved a place yet is not among them.
     expect(states.map(({ group }) => group)).toEqual(expect.arrayContaining(["storefront", "orders"]));
     expect(states.filter(({ lag = 0, lag_seconds = 0 }) => lag > 0 || lag_seconds > 0)).toEqual([]);
-  }, patient);
+  }, patience);
 }

@@ -8,6 +8,7 @@ import { createRegistry } from "../../src/platform/telemetry/metrics.ts";
 import type { BrokerName } from "../../src/testing/broker-process.ts";
 import { describeKafka, describeRabbitmq } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
+import { patience } from "../../src/testing/patience.ts";
 
 export const brokers = [
   ["kafka", describeKafka],
@@ -55,7 +56,7 @@ export class Witness {
       const ends = await this.broker.ends(topic);
       const isThere = (end: number, partition: number) =>
         end === 0 || heard.some((message) => message.partition === partition && message.offset >= end - 1);
-      await vi.waitFor(() => expect(ends.every(isThere), topic).toBe(true), { timeout: 60_000 });
+      await vi.waitFor(() => expect(ends.every(isThere), topic).toBe(true), patience);
     }
     return this.heard;
   }

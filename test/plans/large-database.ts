@@ -1,5 +1,5 @@
 import type { PoolClient } from "pg";
-import { afterAll, beforeAll, describe, vi } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 import { migrationsOf } from "../../src/engine.ts";
 import { migrate } from "../../src/platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../../src/platform/postgres/pool.ts";
@@ -12,7 +12,6 @@ export interface LargeDatabase {
 
 /** A database whose tables are filled with what these statements make, on a single connection. */
 export function useLargeDatabase(content: readonly string[]): LargeDatabase {
-  vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
   const database = useTestDatabase();
   let pool: Pool;
   beforeAll(async () => {

@@ -3,6 +3,7 @@ import type { BatchHandler } from "../../src/platform/batch/road.ts";
 import { type Transaction, transact } from "../../src/platform/batch/transaction.ts";
 import type { Pool } from "../../src/platform/postgres/pool.ts";
 import { type Reader, readerOf } from "../../src/platform/postgres/statement.ts";
+import { patience } from "../../src/testing/patience.ts";
 
 export interface Call {
   readonly name: string;
@@ -171,7 +172,7 @@ export async function updatesBy(pool: Pool, table: string, work: () => Promise<u
 export async function untilPast(pool: Pool): Promise<void> {
   const { rows } = await pool.query<{ tx: string }>("select pg_current_xact_id()::text as tx");
   const { tx } = rows[0]!;
-  await vi.waitFor(async () => expect(await isPast(pool, tx)).toBe(true), { timeout: 120_000, interval: 50 });
+  await vi.waitFor(async () => expect(await isPast(pool, tx)).toBe(true), patience);
 }
 
 async function updatesOf(pool: Pool, table: string): Promise<Updates> {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
+import { patience } from "../../testing/patience.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { createPool, type Pool } from "../postgres/pool.ts";
 import { createLogger } from "../telemetry/logger.ts";
@@ -45,7 +46,7 @@ describe("API keys", () => {
     expect((await server.call("/v1/admin")).body).toEqual({ by: "anybody" });
     expect(keyring.required).toBe(false);
     const { token } = await createKey(pool, { name: "root", scopes: ["admin"] });
-    await vi.waitUntil(() => keyring.required, { timeout: 5_000 });
+    await vi.waitUntil(() => keyring.required, patience);
     expect((await server.call("/v1/admin")).status).toBe(401);
     expect((await server.call("/v1/admin", bearer(token))).body).toEqual({ by: "root" });
   });
@@ -82,7 +83,7 @@ describe("API keys", () => {
     const active = await countActiveKeys(pool);
     expect(await revokeKey(pool, key.id)).toBe(true);
     expect(await countActiveKeys(pool)).toBe(active - 1);
-    await vi.waitUntil(() => keyring.find(token) === undefined, { timeout: 5_000 });
+    await vi.waitUntil(() => keyring.find(token) === undefined, patience);
     expect((await server.call("/v1/read", bearer(token))).body.code).toBe("auth.invalid_key");
   });
 

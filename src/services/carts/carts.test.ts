@@ -9,6 +9,7 @@ import { createRegistry } from "../../platform/telemetry/metrics.ts";
 import { untraced } from "../../platform/telemetry/tracer.ts";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
+import { patience } from "../../testing/patience.ts";
 import {
   inField,
   inSecond,
@@ -106,7 +107,7 @@ async function requestOf(cart_id: string, count: number): Promise<Requested> {
     const requests = (await eventsOf(cart_id)).filter(({ type }) => type === "CartHoldRequested");
     expect(requests).toHaveLength(count);
     return requests.at(-1)!.data as Requested;
-  });
+  }, patience);
 }
 
 // ---- over HTTP -----------------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ async function checkOut(id: string, headers = {}, running = holding) {
   const order_id = await vi.waitFor(async () => {
     const [done] = (await eventsOf(id)).filter(({ type }) => type === "CartCheckedOut");
     return (done!.data as { order_id: string }).order_id;
-  });
+  }, patience);
   return { answer, order_id };
 }
 
@@ -489,7 +490,7 @@ describe("looking back", () => {
     const id = fresh();
     await send("PUT", id, { lines: [mug] }, {}, untilCheckout);
     await pool.query("update carts.carts set expires_at = now(), check_at = now() where id = $1", [id]);
-    await vi.waitFor(async () => expect((await send("GET", id)).body.status).toBe("expired"), 5_000);
+    await vi.waitFor(async () => expect((await send("GET", id)).body.status).toBe("expired"), patience);
   });
 
   it("knows the share of the carts that became orders", async () => {

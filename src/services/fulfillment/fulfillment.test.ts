@@ -9,6 +9,7 @@ import { createRegistry } from "../../platform/telemetry/metrics.ts";
 import { untraced } from "../../platform/telemetry/tracer.ts";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
+import { patience } from "../../testing/patience.ts";
 import { wrongIds } from "../../testing/wrong-input.ts";
 import { type FulfillmentService, fulfillmentMigrations, fulfillmentService } from "./index.ts";
 
@@ -116,7 +117,10 @@ describe("with a carrier", () => {
     const id = fresh();
     const payment = { ...paid(id), traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
     await hear(simulated, payment, paid(id));
-    await vi.waitFor(async () => expect(await typesOf(id)).toEqual(["ShipmentOpened", "OrderFulfilled"]));
+    await vi.waitFor(
+      async () => expect(await typesOf(id)).toEqual(["ShipmentOpened", "OrderFulfilled"]),
+      patience,
+    );
     for (const { cause, ...rest } of await eventsOf(id)) {
       expect(cause).toBe(payment.id);
       expect(rest).toHaveProperty("traceparent", payment.traceparent);
@@ -153,7 +157,7 @@ describe("with a carrier", () => {
         [ids],
       );
       expect(rows[0].n).toBe(300);
-    });
+    }, patience);
     for (const id of ids.slice(0, 3)) expect(await typesOf(id)).toEqual(["ShipmentOpened", "OrderFulfilled"]);
   });
 
@@ -163,7 +167,10 @@ describe("with a carrier", () => {
     await transact(pool, (tx) => simulated.service.subscription!.handle(tx, [paid(id)]));
     expect((await get(simulated, `/${id}`)).body.status).toBe("handing_over");
     await pool.query("update fulfillment.shipments set next_try_at = now() where id = $1", [id]);
-    await vi.waitFor(async () => expect((await get(simulated, `/${id}`)).body.status).toBe("shipped"), 5_000);
+    await vi.waitFor(
+      async () => expect((await get(simulated, `/${id}`)).body.status).toBe("shipped"),
+      patience,
+    );
     const { rows } = await pool.query("select attempts from fulfillment.shipments where id = $1", [id]);
     expect(rows[0].attempts).toBe(1);
   });
@@ -176,20 +183,20 @@ describe("with a carrier", () => {
     expect(await typesOf(cancelled)).toEqual(["ShipmentOpened"]);
     expect((await get(simulated, "?status=handing_over")).body.items).toHaveLength(2);
     await behave({ latency_ms: 0, failure_rate: 0, down: false });
-    await vi.waitFor(
-      async () => {
-        expect(await typesOf(kept)).toEqual(["ShipmentOpened", "OrderFulfilled"]);
-        expect(await typesOf(cancelled)).toEqual(["ShipmentOpened", "ShipmentCancelled"]);
-      },
-      { timeout: 10_000 },
-    );
+    await vi.waitFor(async () => {
+      expect(await typesOf(kept)).toEqual(["ShipmentOpened", "OrderFulfilled"]);
+      expect(await typesOf(cancelled)).toEqual(["ShipmentOpened", "ShipmentCancelled"]);
+    }, patience);
   });
 
   it("fails what it refuses", async () => {
     await behave({ latency_ms: 0, failure_rate: 1, down: false });
     const id = fresh();
     await hear(simulated, paid(id));
-    await vi.waitFor(async () => expect(await typesOf(id)).toEqual(["ShipmentOpened", "FulfillmentFailed"]));
+    await vi.waitFor(
+      async () => expect(await typesOf(id)).toEqual(["ShipmentOpened", "FulfillmentFailed"]),
+      patience,
+    );
     await behave({ latency_ms: 0, failure_rate: 0, down: false });
   });
 
@@ -201,7 +208,10 @@ describe("with a carrier", () => {
       status: 409,
       body: { code: "fulfillment.handing_over" },
     });
-    await vi.waitFor(async () => expect((await get(simulated, `/${id}`)).body.status).toBe("shipped"));
+    await vi.waitFor(
+      async () => expect((await get(simulated, `/${id}`)).body.status).toBe("shipped"),
+      patience,
+    );
     await behave({ latency_ms: 0, failure_rate: 0, down: false });
   });
 

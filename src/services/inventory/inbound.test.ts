@@ -425,11 +425,11 @@ describe("what was set aside is tried again", () => {
 
   async function set(aside: Partial<DeadLetter>): Promise<DeadLetter> {
     const find = async () => (await bus.deadLetters({ group: schema }, undefined, 10)).items;
-    await expect.poll(find, { timeout: 10_000 }).toMatchObject([aside]);
+    await expect.poll(find).toMatchObject([aside]);
     return (await find())[0]!;
   }
 
-  const isDone = () => expect.poll(letters, { timeout: 10_000 }).toEqual([]);
+  const isDone = () => expect.poll(letters).toEqual([]);
 
   it("by itself, while the catalogue may yet tell of the SKU", async () => {
     const ghosts = stockOut("1", { GHOST: 2 });

@@ -684,9 +684,7 @@ describe("the same on a real PostgreSQL", () => {
       reserve("brief", { HAT: 1 }, { ttl_seconds: 1 }),
       reserve("long", { MUG: 1 }),
     ]);
-    await expect
-      .poll(() => answers([expire(), expire()]), { timeout: 10_000 })
-      .toEqual(["1 expired", "0 expired"]);
+    await expect.poll(() => answers([expire(), expire()])).toEqual(["1 expired", "0 expired"]);
     expect(await answers([reserve("brief", { HAT: 1 }), reserve("next", { HAT: 1 })])).toEqual([
       "inventory.reservation_closed",
       "held",

@@ -2,6 +2,7 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
+import { patience } from "../../testing/patience.ts";
 import { Till } from "../../testing/payments.ts";
 
 const database = useTestDatabase();
@@ -51,7 +52,7 @@ const path = "/v1/payments/webhooks/simulated";
 describe("webhooks", () => {
   it("need no key, and settle the payment once, however often they come", async () => {
     const id = await till.due("tok_late_900");
-    await vi.waitUntil(async () => (await till.entries(id)).length === 1, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await till.entries(id)).length === 1, patience);
     const notice = webhook({ payment_id: id, reference: `sim_${id}` });
     for (let i = 0; i < 3; i++)
       expect(await server.call(path, notice)).toMatchObject({ status: 202, body: {} });

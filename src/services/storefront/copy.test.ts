@@ -9,11 +9,11 @@ import { createLogger } from "../../platform/telemetry/logger.ts";
 import { createRegistry } from "../../platform/telemetry/metrics.ts";
 import { untraced } from "../../platform/telemetry/tracer.ts";
 import { useTestDatabase } from "../../testing/database.ts";
+import { patience } from "../../testing/patience.ts";
 import { type StorefrontService, storefrontMigrations, storefrontService } from "./index.ts";
 
 /** The inventory is elsewhere: what the bus brings of its log is all that there is. */
 const database = useTestDatabase();
-const patience = { timeout: 20_000, interval: 20 };
 const hourMs = 3_600_000;
 let pool: Pool;
 let service: StorefrontService;

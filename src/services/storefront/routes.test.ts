@@ -11,9 +11,9 @@ import { createRegistry } from "../../platform/telemetry/metrics.ts";
 import { untraced } from "../../platform/telemetry/tracer.ts";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
+import { patience } from "../../testing/patience.ts";
 import { type StorefrontService, storefrontMigrations, storefrontService } from "./index.ts";
 
-const patienceMs = 20_000;
 const maxStreams = 4;
 const database = useTestDatabase();
 const log = logWriter("inventory");
@@ -80,7 +80,7 @@ async function move(...events: EventRecord[]): Promise<number> {
     return mark.position;
   });
   wake();
-  expect(await service.storefront.reached(position, patienceMs)).toBe(true);
+  expect(await service.storefront.reached(position, patience.timeout)).toBe(true);
   return position;
 }
 
@@ -154,7 +154,7 @@ class Client {
 
   /** Waits until the first states have been sent. */
   async begun(): Promise<this> {
-    await vi.waitFor(() => expect(this.sent.some(({ id }) => id !== undefined)).toBe(true), patienceMs);
+    await vi.waitFor(() => expect(this.sent.some(({ id }) => id !== undefined)).toBe(true), patience);
     return this;
   }
 
@@ -223,7 +223,7 @@ describe("a stream", () => {
     });
     expect(client.quantities).toEqual([3]);
     const position = await available("S1", 2);
-    await vi.waitFor(() => expect(client.quantities).toEqual([3, 2]), patienceMs);
+    await vi.waitFor(() => expect(client.quantities).toEqual([3, 2]), patience);
     const [last] = client.sent.slice(-1);
     expect(last).toMatchObject({ event: "availability", id: `${position}-0` });
     expect(client.items.at(-1)).toEqual({
@@ -234,14 +234,14 @@ describe("a stream", () => {
       as_of: expect.stringMatching(/Z$/),
     });
     await available("S1-new", 9);
-    await vi.waitFor(() => expect(client.quantities).toEqual([3, 2, 9]), patienceMs);
+    await vi.waitFor(() => expect(client.quantities).toEqual([3, 2, 9]), patience);
   });
 
   it("goes on where the one before was broken off", async () => {
     await available("S2", 1);
     const first = await (await Client.open("/v1/availability/stream?sku=S2,S2-still")).begun();
     await available("S2-still", 1);
-    await vi.waitFor(() => expect(first.quantities).toEqual([1, 1]), patienceMs);
+    await vi.waitFor(() => expect(first.quantities).toEqual([1, 1]), patience);
     const { lastId } = first;
     await first.leave();
     await available("S2", 2);
@@ -259,7 +259,7 @@ describe("a stream", () => {
     await move(opened("S3", "outlet"), opened("S3"));
     const client = await (await Client.open("/v1/availability/stream?store_id=outlet")).begun();
     await move(opened("S4"), opened("S4", "outlet"));
-    await vi.waitFor(() => expect(client.items.map(({ sku }) => sku)).toEqual(["S3", "S4"]), patienceMs);
+    await vi.waitFor(() => expect(client.items.map(({ sku }) => sku)).toEqual(["S3", "S4"]), patience);
   });
 
   it("that nobody reads holds nothing up, and ends with the newest state", async () => {
@@ -271,7 +271,7 @@ describe("a stream", () => {
     for (let version = 2; version <= rounds; version++) await all(version);
     slow.read();
     const newest = () => new Map(slow.items.map(({ sku, quantity_available }) => [sku, quantity_available]));
-    await vi.waitFor(() => expect([...new Set(newest().values())]).toEqual([rounds]), patienceMs);
+    await vi.waitFor(() => expect([...new Set(newest().values())]).toEqual([rounds]), patience);
     expect(newest().size).toBe(skus.length);
     // What it did not take was never written.
     expect(slow.items.length).toBeLessThan((skus.length * rounds) / 2);
@@ -288,7 +288,7 @@ describe("a stream", () => {
       "storefront.too_many_streams",
     ]);
     await clients[0]!.leave();
-    await vi.waitFor(async () => expect(await openStreams()).toBe(maxStreams - 1), patienceMs);
+    await vi.waitFor(async () => expect(await openStreams()).toBe(maxStreams - 1), patience);
     expect((await Client.open(path)).response.statusCode).toBe(200);
   });
 

@@ -8,12 +8,12 @@ import { createLogger } from "../../platform/telemetry/logger.ts";
 import { createRegistry } from "../../platform/telemetry/metrics.ts";
 import { untraced } from "../../platform/telemetry/tracer.ts";
 import { useTestDatabase } from "../../testing/database.ts";
+import { patience } from "../../testing/patience.ts";
 import { seededRandom } from "../../testing/random.ts";
 import type { InventoryCommand, Line } from "../inventory/contract/index.ts";
 import { inventoryMigrations, inventoryService } from "../inventory/index.ts";
 import { type StorefrontService, storefrontMigrations, storefrontService } from "./index.ts";
 
-const patienceMs = 20_000;
 const database = useTestDatabase();
 const log = logWriter("inventory");
 const running: StorefrontService[] = [];
@@ -58,7 +58,7 @@ function watch(_topic: string, onGrown: () => void): void {
 async function started(): Promise<StorefrontService> {
   const service = open();
   service.start();
-  await vi.waitFor(() => expect(service.storefront.isReady).toBe(true), patienceMs);
+  await vi.waitFor(() => expect(service.storefront.isReady).toBe(true), patience);
   return service;
 }
 
@@ -124,7 +124,7 @@ describe("following the log", () => {
     const service = await started();
     expect(quantities(service, "A", "N")).toEqual({ "main/A": 5, "shop/A": 0 });
     const position = await append(adjusted("A", 3, 4), opened("N"));
-    expect(await service.storefront.reached(position, patienceMs)).toBe(true);
+    expect(await service.storefront.reached(position, patience.timeout)).toBe(true);
     expect(quantities(service, "A", "N")).toEqual({ "main/A": 4, "shop/A": 0, "main/N": 0 });
   });
 
@@ -132,7 +132,7 @@ describe("following the log", () => {
     const service = await started();
     listeners = [];
     await append(opened("A"), adjusted("A", 2, 5));
-    await vi.waitFor(() => expect(quantities(service, "A")).toEqual({ "main/A": 5 }), patienceMs);
+    await vi.waitFor(() => expect(quantities(service, "A")).toEqual({ "main/A": 5 }), patience);
   });
 
   it("overlooks nothing that is committed late, and does not say that it is up to date meanwhile", async () => {
@@ -160,7 +160,7 @@ describe("following the log", () => {
     expect(Date.parse(asked(service, "B")[0]!.as_of)).toBeLessThan(now.getTime());
     commit();
     await late;
-    expect(await service.storefront.reached(position, patienceMs)).toBe(true);
+    expect(await service.storefront.reached(position, patience.timeout)).toBe(true);
     expect(quantities(service, "A", "B")).toEqual({ "main/A": 7, "main/B": 7 });
   });
 
@@ -170,7 +170,7 @@ describe("following the log", () => {
     const [{ now }] = (await pool.query("select clock_timestamp() as now")).rows;
     await vi.waitFor(
       () => expect(Date.parse(asked(service, "A")[0]!.as_of)).toBeGreaterThan(now.getTime()),
-      patienceMs,
+      patience,
     );
     expect(await service.probes![0]!.check()).toMatchObject({
       as_of: expect.any(String),
@@ -201,10 +201,10 @@ describe("following the log", () => {
   it("goes on when the log could not be read", async () => {
     const service = await started();
     await pool.query("alter table inventory.log rename to hidden");
-    await vi.waitFor(() => expect(warnings.join()).toContain("could not be followed"), patienceMs);
+    await vi.waitFor(() => expect(warnings.join()).toContain("could not be followed"), patience);
     await pool.query("alter table inventory.hidden rename to log");
     const position = await append(opened("A"));
-    expect(await service.storefront.reached(position, patienceMs)).toBe(true);
+    expect(await service.storefront.reached(position, patience.timeout)).toBe(true);
   });
 });
 
@@ -225,14 +225,14 @@ describe("the table", () => {
       event("SkuListed", { product_id: "P", sku: "A" }),
       adjusted("A", 2, 3, "shop"),
     );
-    await service.storefront.reached(position, patienceMs);
+    await service.storefront.reached(position, patience.timeout);
     expect(quantities(service, "A")).toEqual({ "main/A": 5, "shop/A": 3 });
   });
 
   it("moves its cursor over what changes nothing as well", async () => {
     const service = await started();
     const position = await append(event("InventoryConfirmed", { reservation_id: "R", order_id: null }));
-    await service.storefront.reached(position, patienceMs);
+    await service.storefront.reached(position, patience.timeout);
     await stop(service);
     expect(await cursor()).toBe(position);
   });
@@ -265,7 +265,7 @@ describe("the table", () => {
         "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
       );
       expect(rows).toHaveLength(1);
-    }, patienceMs);
+    }, patience);
     await client.query("commit");
     client.release();
     await stopped;
@@ -274,7 +274,7 @@ describe("the table", () => {
   it("has a cursor that no process sets back which has not come as far", async () => {
     const service = await started();
     const position = await append(opened("A"));
-    await service.storefront.reached(position, patienceMs);
+    await service.storefront.reached(position, patience.timeout);
     await stopWhileSomebodySets(position + 5, service);
     expect(await cursor()).toBe(position + 5);
     // The cursor may have been set by hand, past what nobody has saved yet.
@@ -287,7 +287,7 @@ describe("the table", () => {
     await stop(await started());
     const service = await started();
     const position = await append(adjusted("A", 2, 5));
-    await service.storefront.reached(position, patienceMs);
+    await service.storefront.reached(position, patience.timeout);
     await stopWhileSomebodySets(first - 1, service);
     expect(await cursor()).toBe(first - 1);
   });
@@ -296,7 +296,9 @@ describe("the table", () => {
     const [first, second] = [await started(), await started()];
     for (let version = 1; version <= 20; version++) await append(adjusted("A", version, version));
     const position = await append(adjusted("A", 21, 21));
-    await Promise.all([first, second].map(({ storefront }) => storefront.reached(position, patienceMs)));
+    await Promise.all(
+      [first, second].map(({ storefront }) => storefront.reached(position, patience.timeout)),
+    );
     await Promise.all([stop(first), stop(second)]);
     expect(await cursor()).toBe(position);
     expect(await violations(second)).toEqual([]);
@@ -313,7 +315,7 @@ describe("a replay", () => {
     await pool.query("update storefront.availability set quantity_available = 99 where sku = 'B'");
     expect(await violations(service)).toHaveLength(2);
     await pool.query("update storefront.cursors set position = 0");
-    await vi.waitFor(async () => expect(await cursor()).toBe(position), patienceMs);
+    await vi.waitFor(async () => expect(await cursor()).toBe(position), patience);
     expect(await violations(service)).toEqual([]);
     expect(quantities(service, "A", "B")).toEqual({ "main/A": 0, "main/B": 6 });
   });
@@ -412,7 +414,7 @@ it("thousands of movements come to what the stock has, with restarts and a repla
   }
   await stock.stop();
   const [{ position }] = (await pool.query("select max(position) as position from inventory.log")).rows;
-  expect(await service.storefront.reached(position, patienceMs)).toBe(true);
+  expect(await service.storefront.reached(position, patience.timeout)).toBe(true);
 
   const { rows } = await pool.query(
     `select store_id, sku, case when listed then quantity_available else 0 end as quantity_available, version

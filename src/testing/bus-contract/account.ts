@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type BusBench, gate, listener, numbers, patienceMs, stumbling, told } from "./bench.ts";
+import { patience } from "../patience.ts";
+import { type BusBench, gate, listener, numbers, stumbling, told } from "./bench.ts";
 
 export function describeAccount(bench: BusBench): void {
   describe("tells", () => {
@@ -19,12 +20,10 @@ export function describeAccount(bench: BusBench): void {
       await bench.write("crier", [told("b")]);
       // The cursors' rows are made in the transaction that handles the first batch.
       permission.open();
-      expect(await bus.reached("teller", last, patienceMs)).toBe(true);
+      expect(await bus.reached("teller", last, patience.timeout)).toBe(true);
       const state = { group: "listener", lag: 0, lag_seconds: 0, retrying: 0, dead: 0 };
       await expect
-        .poll(async () => (await bus.consumers()).filter(({ group }) => group === "listener"), {
-          timeout: patienceMs,
-        })
+        .poll(async () => (await bus.consumers()).filter(({ group }) => group === "listener"))
         .toMatchObject([
           { ...state, topic: "crier" },
           { ...state, topic: "teller", position: last },
@@ -41,8 +40,8 @@ export function describeAccount(bench: BusBench): void {
     it("what another process has handled", async () => {
       const [holds, waits] = [bench.process([listener()]), bench.process([listener()])];
       const last = await bench.write("teller", [told("a")], holds.pool);
-      expect(await waits.bus.reached("teller", last, patienceMs)).toBe(true);
-      expect(await holds.bus.reached("teller", last, patienceMs)).toBe(true);
+      expect(await waits.bus.reached("teller", last, patience.timeout)).toBe(true);
+      expect(await holds.bus.reached("teller", last, patience.timeout)).toBe(true);
       expect(await bench.heard()).toEqual(["a"]);
     });
 

@@ -23,7 +23,6 @@ export interface BusSetting {
 export type OpenBus = (setting: BusSetting) => Bus;
 
 const schemas = ["teller", "crier", "listener", "scribe"];
-export const patienceMs = 20_000;
 
 /** A process with a bus in it, as far as a test can have several of them in one. */
 export interface BusProcess {
@@ -115,7 +114,7 @@ export class BusBench {
 
   async untilHeard(subjects: readonly string[], group = "listener"): Promise<void> {
     const look = async () => this.asOrdered(await this.heard(group));
-    await expect.poll(look, { timeout: patienceMs, interval: 10 }).toEqual(this.asOrdered(subjects));
+    await expect.poll(look).toEqual(this.asOrdered(subjects));
   }
 
   /** Where only the events of a key are in order, those of different keys are compared as a set. */
@@ -125,7 +124,7 @@ export class BusBench {
 
   async untilLetters(bus: Bus, expected: readonly Partial<DeadLetter>[]): Promise<DeadLetter[]> {
     const look = async () => (await bus.deadLetters({}, undefined, 1_000)).items;
-    await expect.poll(look, { timeout: patienceMs, interval: 10 }).toMatchObject(expected);
+    await expect.poll(look).toMatchObject(expected);
     return look();
   }
 }

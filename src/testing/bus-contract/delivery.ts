@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { transact } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import { logWriter } from "../../platform/log/append.ts";
-import { type BusBench, gate, listener, numbers, patienceMs, told, writeDown } from "./bench.ts";
+import { patience } from "../patience.ts";
+import { type BusBench, gate, listener, numbers, told, writeDown } from "./bench.ts";
 
 export function describeDelivery(bench: BusBench): void {
   describe("delivers", () => {
@@ -55,7 +56,7 @@ export function describeDelivery(bench: BusBench): void {
       ];
       await bench.write("teller", mixed);
       const last = await bench.write("crier", [told("e", {}, "Whispered")]);
-      expect(await bus.reached("crier", last, patienceMs)).toBe(true);
+      expect(await bus.reached("crier", last, patience.timeout)).toBe(true);
       await bench.untilHeard(["a", "c"]);
     });
 
@@ -73,7 +74,7 @@ export function describeDelivery(bench: BusBench): void {
       const ours = ["ours-0", "ours-1", "ours-2", "ours-3"];
       await bench.untilHeard(ours);
       const last = await bench.write("teller", [told("nobody's"), told("nobody's")]);
-      expect(await first.bus.reached("teller", last, patienceMs)).toBe(true);
+      expect(await first.bus.reached("teller", last, patience.timeout)).toBe(true);
       await first.end();
       const second = bench.process([listener({ concerns })]);
       await bench.write("teller", [told("ours-4", { order_id: "o" })], second.pool);
@@ -123,7 +124,7 @@ export function describeDelivery(bench: BusBench): void {
         await Promise.all([bench.write("teller", events), bench.write("crier", events)]);
       }
       const all = 2 * keys.length * rounds.length;
-      await expect.poll(() => bench.heard(), { timeout: patienceMs }).toHaveLength(all);
+      await expect.poll(() => bench.heard()).toHaveLength(all);
       expect([...heard.values()]).toEqual(Array.from({ length: 2 * keys.length }, () => rounds));
     });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { BusAbilities } from "../../platform/bus/port.ts";
-import { type BusBench, gate, listener, numbers, patienceMs, told, writeDown } from "./bench.ts";
+import { patience } from "../patience.ts";
+import { type BusBench, gate, listener, numbers, told, writeDown } from "./bench.ts";
 
 export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
   describe("handles once", () => {
@@ -12,7 +13,7 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
       );
       for (const write of writes) await write();
       await bench.untilHeard(subjects);
-      for (const { bus } of [one, other]) expect(await bus.reached("teller", 0, patienceMs)).toBe(true);
+      for (const { bus } of [one, other]) expect(await bus.reached("teller", 0, patience.timeout)).toBe(true);
     });
 
     it("what one process had begun when its connections were cut, and another one takes over", async () => {
@@ -45,14 +46,14 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
 
     it("and begins where the one before it has ended", async () => {
       const first = bench.process([listener()]);
-      expect(await first.bus.reached("teller", await bench.write("teller", [told("a")]), patienceMs)).toBe(
-        true,
-      );
+      expect(
+        await first.bus.reached("teller", await bench.write("teller", [told("a")]), patience.timeout),
+      ).toBe(true);
       await first.end();
       const last = await bench.write("teller", [told("b")], bench.pool);
       expect(await bench.heard()).toEqual(["a"]);
       const second = bench.process([listener()]);
-      expect(await second.bus.reached("teller", last, patienceMs)).toBe(true);
+      expect(await second.bus.reached("teller", last, patience.timeout)).toBe(true);
       expect(await bench.heard()).toEqual(["a", "b"]);
     });
 
@@ -91,7 +92,7 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
           },
         }),
       ]);
-      await bus.reached("teller", await bench.write("teller", [told("a")]), patienceMs);
+      await bus.reached("teller", await bench.write("teller", [told("a")]), patience.timeout);
       await heard.opened;
       expect(durable).toEqual([["a"]]);
     });

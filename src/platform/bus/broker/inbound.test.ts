@@ -8,8 +8,6 @@ import { busProbe } from "../probe.ts";
 import type { Broker } from "./broker.ts";
 import type { BrokerBus } from "./index.ts";
 
-const patient = { timeout: 20_000, interval: 50 };
-
 describeKafka("what comes in from outside by Kafka", () => {
   const kafka = useKafka();
   const clients = new KafkaBench(() => kafka.brokers);
@@ -48,9 +46,7 @@ function describeLag(
     const messages = Array.from({ length: count }, () => message);
     const broker = client();
     // The process makes the topic.
-    await expect
-      .poll(() => broker.publish(`${run}.parcels`, messages).then(() => true, String), patient)
-      .toBe(true);
+    await expect.poll(() => broker.publish(`${run}.parcels`, messages).then(() => true, String)).toBe(true);
   }
 
   it("is behind until it is durable, beside what was set aside", async () => {
@@ -62,13 +58,13 @@ function describeLag(
     );
     await send(lag.lag);
     const state = { group: "listener", topic: "parcels", retrying: 0, dead: 1 };
-    await expect.poll(() => stateOf(process), patient).toEqual([{ ...state, ...lag }]);
+    await expect.poll(() => stateOf(process)).toEqual([{ ...state, ...lag }]);
     const { consumers } = (await busProbe(process.bus).check()) as {
       consumers: Record<string, object>;
     };
     expect(consumers.listener).toEqual({ ...lag, retrying_events: 0, dead_events: 1 });
 
     handle();
-    await expect.poll(() => stateOf(process), patient).toEqual([{ ...state, lag: 0, lag_seconds: 0 }]);
+    await expect.poll(() => stateOf(process)).toEqual([{ ...state, lag: 0, lag_seconds: 0 }]);
   });
 }

@@ -5,7 +5,6 @@ import { createLogger } from "../../telemetry/logger.ts";
 import { Signals } from "./signals.ts";
 
 const database = useTestDatabase();
-const patient = { timeout: 20_000 };
 
 it.each(["ping", "", "null", "[]", '{"appended":[1],"groups":[]}', '{"appended":[]}'])(
   "looks for itself what has happened when somebody notifies with %j",
@@ -29,8 +28,8 @@ it.each(["ping", "", "null", "[]", '{"appended":[1],"groups":[]}', '{"appended":
     await signals.start();
     expect(looks).toBe(1);
     await pool.query("select pg_notify('holdfast_log', $1)", [payload]);
-    await expect.poll(() => looks, patient).toBe(2);
+    await expect.poll(() => looks).toBe(2);
     other.tellGroups(["orders"]);
-    await expect.poll(() => heard, patient).toEqual(["orders"]);
+    await expect.poll(() => heard).toEqual(["orders"]);
   },
 );

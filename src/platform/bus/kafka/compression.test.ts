@@ -9,7 +9,7 @@ import type { InboundMessage, ReceivedMessage } from "../broker/broker.ts";
 const knowsZstd = "zstdDecompressSync" in zlib;
 const known: readonly Codec[] = ["none", "gzip", "snappy", "lz4", ...(knowsZstd ? (["zstd"] as const) : [])];
 
-describeKafka("messages that a Java client has compressed", { timeout: 60_000 }, () => {
+describeKafka("messages that a Java client has compressed", () => {
   const kafka = useKafka();
   const bench = new KafkaBench(() => kafka.brokers);
 

@@ -1,5 +1,6 @@
 import { expect, it, vi } from "vitest";
 import { EmbeddedPostgresFixture } from "../../../testing/embedded-postgres.ts";
+import { patience } from "../../../testing/patience.ts";
 import { transact } from "../../batch/transaction.ts";
 import { logWriter } from "../../log/append.ts";
 import { readPidFile } from "../../postgres/embedded/postmaster.ts";
@@ -12,7 +13,6 @@ import { untraced } from "../../telemetry/tracer.ts";
 import { createPostgresBus } from "./index.ts";
 
 const embedded = new EmbeddedPostgresFixture();
-const patient = { timeout: 20_000, interval: 50 };
 
 it("hears what stands in a place that was given out before a crash, to a transaction that came to nothing", async () => {
   // What is not committed is written down so late that the crash comes before, and nothing else has it written.
@@ -68,7 +68,7 @@ it("hears what stands in a place that was given out before a crash, to a transac
   let last = 0;
   do last = await tell("before");
   while (!(await isWrittenDown()));
-  await vi.waitFor(() => expect(heard).toHaveLength(last), patient);
+  await vi.waitFor(() => expect(heard).toHaveLength(last), patience);
   const place = await comeToNothing();
   expect(place).toBe(last + 1);
   // Time enough to notice that it was taken.
@@ -76,10 +76,10 @@ it("hears what stands in a place that was given out before a crash, to a transac
 
   const { pid } = (await readPidFile(embedded.cluster))!;
   process.kill(pid, "SIGKILL");
-  await vi.waitFor(async () => expect((await readPidFile(embedded.cluster))?.pid).not.toBe(pid), patient);
-  expect(await vi.waitFor(() => tell("after"), patient)).toBe(place);
+  await vi.waitFor(async () => expect((await readPidFile(embedded.cluster))?.pid).not.toBe(pid), patience);
+  expect(await vi.waitFor(() => tell("after"), patience)).toBe(place);
   await tell("later");
-  await vi.waitFor(() => expect(heard.slice(-2)).toEqual(["after", "later"]), patient);
+  await vi.waitFor(() => expect(heard.slice(-2)).toEqual(["after", "later"]), patience);
   await bus.stop();
   await pool.end();
 }, 90_000);

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { EmbeddedPostgresFixture, query, started } from "../../../testing/embedded-postgres.ts";
+import { patience } from "../../../testing/patience.ts";
 import { accountFor } from "./account.ts";
 import { findRunningPostgres } from "./index.ts";
 import { readPidFile, runsOn } from "./postmaster.ts";
@@ -38,9 +39,9 @@ it.each(["started", "adopted"])(
 
     process.kill(pid, "SIGKILL");
 
-    await vi.waitFor(async () => expect((await readPidFile(embedded.cluster))?.pid).not.toBe(pid), 20_000);
+    await vi.waitFor(async () => expect((await readPidFile(embedded.cluster))?.pid).not.toBe(pid), patience);
     const answer = () => query(server.url, "SELECT answer FROM kept");
-    await vi.waitFor(async () => expect(await answer()).toEqual([42]), 20_000);
+    await vi.waitFor(async () => expect(await answer()).toEqual([42]), patience);
   },
 );
 
@@ -53,12 +54,12 @@ it.runIf(process.platform === "linux")(
     const abandoned = expect(query(url, endless)).rejects.toThrow();
     const computing =
       "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%sqrt%' AND pid <> pg_backend_pid()";
-    await vi.waitFor(async () => expect(await query(url, computing)).toEqual([1]), 10_000);
+    await vi.waitFor(async () => expect(await query(url, computing)).toEqual([1]), patience);
 
     process.kill((await readPidFile(embedded.cluster))!.pid, "SIGKILL");
 
     await abandoned;
-    await vi.waitFor(async () => expect(await query(url, "SELECT 1")).toEqual([1]), 15_000);
+    await vi.waitFor(async () => expect(await query(url, "SELECT 1")).toEqual([1]), patience);
   },
 );
 
@@ -85,7 +86,7 @@ it("begins anew after a process was killed while it made the cluster", async () 
   const halfMade = async () =>
     (await readdir(embedded.dataDir)).filter((name) => name.startsWith("postgres.new-"));
   const child = embedded.startInAnotherProcess();
-  await vi.waitFor(async () => expect(await halfMade()).toHaveLength(1), { timeout: 10_000, interval: 5 });
+  await vi.waitFor(async () => expect(await halfMade()).toHaveLength(1), { ...patience, interval: 5 });
   child.kill("SIGKILL");
   await once(child, "exit");
   await expect(access(embedded.cluster)).rejects.toThrow();
@@ -108,7 +109,7 @@ it.runIf(process.platform === "linux")(
     const initdb = spawn("sh", ["-c", writing], { cwd: halfMade, stdio: "ignore" });
     const finished = once(initdb, "exit");
     await vi.waitFor(async () => expect(await readdir(halfMade)).not.toEqual([]), {
-      timeout: 10_000,
+      ...patience,
       interval: 5,
     });
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { useTestDatabase } from "../../../testing/database.ts";
+import { patience } from "../../../testing/patience.ts";
 import { expired, hasty, held, orderCancelled, ordered, Till } from "../../../testing/payments.ts";
 import type { PaymentSettings } from "../payments.ts";
 
@@ -43,7 +44,7 @@ describe("tokens of the simulated gateway", () => {
   it("tok_down waits, and ends with its hold: nothing was ever sent", async () => {
     const shop = await till();
     const id = await shop.due("tok_down");
-    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), { timeout: 20_000 });
+    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), patience);
     await shop.hear([expired(id)]);
     await shop.is(id, "failed");
     expect(await shop.payment(id)).toMatchObject({ code: "hold_expired" });
@@ -172,15 +173,10 @@ describe("many payments at once", () => {
     const shop = await till({ timing: { ...hasty, lease_ms: 600_000 } });
     const ids = await Promise.all(Array.from({ length: 20 }, () => shop.due("tok_ok")));
     for (const id of ids) await shop.is(id, "succeeded");
-    await vi.waitUntil(
-      async () => {
-        const { rows } = await shop.pool.query("select 1 from payments.leases where $1 && payment_ids", [
-          ids,
-        ]);
-        return rows.length === 0;
-      },
-      { timeout: 20_000 },
-    );
+    await vi.waitUntil(async () => {
+      const { rows } = await shop.pool.query("select 1 from payments.leases where $1 && payment_ids", [ids]);
+      return rows.length === 0;
+    }, patience);
   });
 });
 
@@ -189,14 +185,14 @@ describe("an outage of the gateway", () => {
     const shop = await till({ hold_ttl_seconds: 1 });
     shop.simulate({ down: true });
     const ids = await Promise.all(Array.from({ length: 30 }, () => shop.due("tok_ok")));
-    await vi.waitUntil(() => shop.service.payments.outside.state === "open", { timeout: 10_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "open", patience);
     const [probe] = shop.service.probes!;
     expect(await probe!.check()).toMatchObject({ details: { breaker: expect.stringMatching(/open/) } });
     // Holds of a second are extended before they are over, again and again.
-    await vi.waitUntil(async () => (await shop.told(ids[0]!)).length >= 3, { timeout: 10_000 });
+    await vi.waitUntil(async () => (await shop.told(ids[0]!)).length >= 3, patience);
     shop.simulate({});
     for (const id of ids) await shop.is(id, "succeeded");
-    await vi.waitUntil(() => shop.service.payments.outside.state === "closed", { timeout: 10_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "closed", patience);
     for (const id of ids) expect(await shop.entries(id)).toEqual(charge(500));
   });
 
@@ -206,9 +202,9 @@ describe("an outage of the gateway", () => {
     });
     shop.simulate({ down: true });
     const ids = await Promise.all(Array.from({ length: 20 }, () => shop.due("tok_ok")));
-    await vi.waitUntil(() => shop.service.payments.outside.state !== "closed", { timeout: 10_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state !== "closed", patience);
     shop.simulate({});
-    await vi.waitUntil(() => shop.service.payments.outside.state === "half_open", { timeout: 20_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "half_open", patience);
     await shop.is(await shop.due("tok_ok"), "succeeded");
     for (const id of ids) await shop.is(id, "succeeded");
   });
@@ -217,9 +213,9 @@ describe("an outage of the gateway", () => {
     const shop = await till({ timing: { ...hasty, breaker_reset_ms: 60_000 } });
     shop.simulate({ down: true });
     await Promise.all(Array.from({ length: 30 }, () => shop.due("tok_ok")));
-    await vi.waitUntil(() => shop.service.payments.outside.state === "open", { timeout: 10_000 });
+    await vi.waitUntil(() => shop.service.payments.outside.state === "open", patience);
     const id = await shop.due("tok_ok");
-    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), { timeout: 20_000 });
+    await vi.waitUntil(async () => (await shop.told(id)).includes("PaymentDelayed"), patience);
     expect(await shop.payment(id)).toMatchObject({ status: "charging", attempts: 0 });
     await shop.hear([expired(id)]);
     await shop.is(id, "failed");
@@ -238,7 +234,7 @@ describe("an outage of the gateway", () => {
     await shop.is(id, "succeeded");
     shop.simulate({ down: true });
     await shop.hear([orderCancelled(id)]);
-    await vi.waitUntil(async () => (await shop.payment(id))!.next_try_at !== null, { timeout: 20_000 });
+    await vi.waitUntil(async () => (await shop.payment(id))!.next_try_at !== null, patience);
     shop.simulate({});
     await shop.is(id, "refunded");
   });
