@@ -35,10 +35,8 @@ export class OrderDesk {
   server!: TestServer;
   pool!: Pool;
   private placed = 0;
-  private url = "";
 
   async open(url: string): Promise<void> {
-    this.url = url;
     const others = ["inventory", "payments", "fulfillment", "carts", "catalog"];
     await migrate(url, [...others.map((schema) => logMigrations(schema)), ...orderMigrations]);
     this.pool = createPool(url, { max: 4, name: "test" });
@@ -58,22 +56,17 @@ export class OrderDesk {
   }
 
   /** The service of another process, which has not begun to do anything by itself. */
-  another(registry = createRegistry()): OrdersService {
+  another(registry = createRegistry(), stopping = new AbortController().signal): OrdersService {
     return ordersService({
       pool: this.pool,
       reads: this.pool,
       settings: orderSettings,
       maxWaiting: 1_000,
+      stopping,
       registry,
       logger: createLogger("silent"),
       tracer: untraced,
     });
-  }
-
-  /** As after a restart. */
-  async restart(): Promise<void> {
-    await this.close();
-    await this.open(this.url);
   }
 
   // ---- what other services say -------------------------------------------------------------------------------------

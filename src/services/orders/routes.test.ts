@@ -12,6 +12,7 @@ import {
   wrongStockIds,
   wrongTexts,
 } from "../../testing/wrong-input.ts";
+import { hasEnded } from "./order.ts";
 
 const desk = useOrders();
 
@@ -207,13 +208,13 @@ describe("POST orders with Prefer: wait", () => {
     },
   );
 
-  it("answers whoever waits when the server stops", async () => {
-    const input = desk.input(await offered());
-    const headers = { "idempotency-key": desk.key(), prefer: "wait=30" };
-    const waiting = post("/v1/orders", input, headers);
-    await desk.placedOrder(input, headers["idempotency-key"]);
-    await desk.restart();
-    expect(await waiting).toMatchObject({ status: 202, body: { status: "pending" } });
+  it("answers whoever waits when the server is to stop", async () => {
+    const stopping = new AbortController();
+    const { orders } = desk.another(undefined, stopping.signal);
+    const order = await desk.placedOrder(desk.input(await offered()));
+    const waiting = orders.until(order, hasEnded, 3_600);
+    stopping.abort();
+    expect(await waiting).toBeUndefined();
   });
 });
 
