@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, beforeAll, inject } from "vitest";
+import { afterAll, beforeAll, inject, onTestFinished } from "vitest";
+import type { Pool } from "../platform/postgres/pool.ts";
 
 export interface TestDatabase {
   url: string;
@@ -41,6 +42,21 @@ async function drop(name: string): Promise<void> {
       await sleep(200);
     }
   }
+}
+
+/** Nobody is let into the database of the pool any more, and whoever is in is thrown out, until what this answers is called. */
+export async function takeAway(pool: Pool): Promise<() => Promise<void>> {
+  const { rows } = await pool.query("select current_database() as name");
+  const { name } = rows[0];
+  let isAway = true;
+  const giveBack = async () => {
+    if (isAway) await administer(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS true`);
+    isAway = false;
+  };
+  onTestFinished(giveBack);
+  await administer(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS false`);
+  await administer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+  return giveBack;
 }
 
 const insufficientPrivilege = "42501";

@@ -1,10 +1,11 @@
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { useTestDatabase } from "../../testing/database.ts";
+import { takeAway, useTestDatabase } from "../../testing/database.ts";
 import { smallSizes } from "../../testing/small-partitions.ts";
 import { logWriter } from "../log/append.ts";
 import { coverAhead, listPartitions } from "../log/partitions.ts";
+import { isTransient } from "../postgres/errors.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { createPool, type Pool } from "../postgres/pool.ts";
 import { readerOf } from "../postgres/statement.ts";
@@ -211,6 +212,25 @@ describe("what passes is tried again", () => {
       cause: { code: "23505" },
     });
     await expectCounted(["a"], 1);
+  });
+
+  it("after the database has let nobody in, for whatever reason, and nobody is blamed", async () => {
+    const poisoned: Add[] = [];
+    const rolledBack = new EventEmitter();
+    const road = roadOf({
+      observer: {
+        rollback: () => rolledBack.emit("rollback"),
+        poison: (command) => poisoned.push(command),
+      },
+    });
+    const giveBack = await takeAway(pool);
+    const submitted = Promise.all(adds(3).map((command) => road.submit(command)));
+    await expect(pool.query("select 1")).rejects.toSatisfy(isTransient);
+    await once(rolledBack, "rollback");
+    await giveBack();
+    expect(await submitted).toEqual([1, 2, 3]);
+    expect(poisoned).toEqual([]);
+    await expectCounted(["c0", "c1", "c2"], 3);
   });
 
   it("until patience ends: then everybody is told to come again, and nobody is blamed", async () => {

@@ -31,8 +31,19 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
+/** No session came about, so nothing was sent, and whatever the reason, nobody is to blame for it. */
+export class NoSession extends Error {
+  readonly code: string | undefined;
+
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+    this.code = codeOf(cause);
+  }
+}
+
 /** The connection is gone, so what happened to the last statement is not known. */
 export function isConnectionLoss(error: unknown): boolean {
+  if (error instanceof NoSession) return true;
   const code = codeOf(error);
   if (code !== undefined)
     return connectionErrors.has(code) || code.startsWith("08") || code === "57P01" || code === "57P02";

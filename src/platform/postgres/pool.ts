@@ -1,4 +1,5 @@
 import pg from "pg";
+import { NoSession } from "./errors.ts";
 
 export type Pool = pg.Pool;
 
@@ -41,9 +42,28 @@ const sessionSettings = {
   timezone: "UTC",
 };
 
+/**
+ * Tells why there is no session in a way of its own: a database that is closed for a restore refuses with the code of an
+ * ordinary mistake.
+ */
+class Session extends pg.Client {
+  override connect(): Promise<pg.Client>;
+  override connect(callback: Connected): void;
+  override connect(callback?: Connected): unknown {
+    if (callback === undefined) return super.connect();
+    const told = callback as (error: Error | null, client?: pg.Client) => void;
+    return super.connect((error: Error | null, client?: pg.Client) =>
+      told(error && new NoSession(error), client),
+    );
+  }
+}
+
+type Connected = ((error: Error) => void) | ((error: null, client: pg.Client) => void);
+
 export function createPool(url: string, options: { max: number; name: string }): Pool {
   const pool = new pg.Pool({
     connectionString: url,
+    Client: Session,
     max: options.max,
     application_name: options.name,
     pipeline: true,
