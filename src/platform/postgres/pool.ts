@@ -50,7 +50,9 @@ class Session extends pg.Client {
   override connect(): Promise<pg.Client>;
   override connect(callback: Connected): void;
   override connect(callback?: Connected): unknown {
-    if (callback === undefined) return super.connect();
+    if (callback === undefined) {
+      return super.connect().catch((error) => Promise.reject(new NoSession(error)));
+    }
     const told = callback as (error: Error | null, client?: pg.Client) => void;
     return super.connect((error: Error | null, client?: pg.Client) =>
       told(error && new NoSession(error), client),

@@ -112,6 +112,11 @@ async function behave(settings: object) {
   });
 }
 
+async function attemptsOf(id: string): Promise<number> {
+  const { rows } = await pool.query("select attempts from fulfillment.shipments where id = $1", [id]);
+  return rows[0].attempts;
+}
+
 describe("with a carrier", () => {
   it("ships a paid order right after the commit, and hands on what led to it", async () => {
     const id = fresh();
@@ -121,6 +126,7 @@ describe("with a carrier", () => {
       async () => expect(await typesOf(id)).toEqual(["ShipmentOpened", "OrderFulfilled"]),
       patience,
     );
+    expect(await attemptsOf(id), "nobody had to take it over").toBe(0);
     for (const { cause, ...rest } of await eventsOf(id)) {
       expect(cause).toBe(payment.id);
       expect(rest).toHaveProperty("traceparent", payment.traceparent);
@@ -171,8 +177,7 @@ describe("with a carrier", () => {
       async () => expect((await get(simulated, `/${id}`)).body.status).toBe("shipped"),
       patience,
     );
-    const { rows } = await pool.query("select attempts from fulfillment.shipments where id = $1", [id]);
-    expect(rows[0].attempts).toBe(1);
+    expect(await attemptsOf(id)).toBe(1);
   });
 
   it("tries again while it cannot be reached, and decides about a cancellation when it can", async () => {

@@ -14,7 +14,7 @@ beforeAll(async () => {
   till = await Till.open(database.url, {
     gateway: "simulated",
     webhook_secret,
-    timing: { sweep_every_ms: 60_000 },
+    timing: { sweep_every_ms: 3_600_000 },
   });
   server = await startServer((app) => till.service.registerRoutes(app), {
     // Every key is unknown: what is served all the same needs none.

@@ -4,6 +4,9 @@ import { patience } from "../../../testing/patience.ts";
 import { expired, hasty, held, orderCancelled, ordered, Till } from "../../../testing/payments.ts";
 import type { PaymentSettings } from "../payments.ts";
 
+/** Longer than any test is patient: what comes all the same does not come by waiting. */
+const hourMs = 3_600_000;
+
 const database = useTestDatabase();
 const open: Till[] = [];
 
@@ -53,7 +56,7 @@ describe("tokens of the simulated gateway", () => {
 
   it("tok_late that is late by webhook alone", async () => {
     // Nobody asks within the time of this test.
-    const shop = await till({ timing: { sweep_every_ms: 60_000 } });
+    const shop = await till({ timing: { sweep_every_ms: hourMs } });
     const id = await shop.due("tok_late_1");
     await shop.is(id, "succeeded");
     expect(await shop.payment(id)).toMatchObject({ attempts: 1 });
@@ -113,7 +116,7 @@ it("what a payment becomes names the event that made it due, also after a wait",
 
 describe("a process that dies", () => {
   it("before it went to the gateway: another one takes the payment over", async () => {
-    const dying = await till({ timing: { sweep_every_ms: 60_000, lease_ms: 100 } });
+    const dying = await till({ timing: { sweep_every_ms: hourMs, lease_ms: 100 } });
     await dying.hear([ordered("orphan", "tok_ok"), held("orphan")], { lost: true });
     const heir = await till();
     await heir.is("orphan", "succeeded");
@@ -121,7 +124,7 @@ describe("a process that dies", () => {
   });
 
   it("with the answer of the gateway: the other one asks and charges nothing", async () => {
-    const dying = await till({ timing: { sweep_every_ms: 60_000, lease_ms: 300 } });
+    const dying = await till({ timing: { sweep_every_ms: hourMs, lease_ms: 300 } });
     await dying.hear([ordered("answered", "tok_ok"), held("answered")], { lost: true });
     const { pool } = dying;
     await pool.query(
@@ -150,11 +153,11 @@ describe("a process that dies", () => {
   });
 
   it("at its will: what it has not begun is free at once", async () => {
-    const first = await till({ concurrency: 1 });
+    const first = await till({ concurrency: 1, timing: { ...hasty, lease_ms: hourMs } });
     first.simulate({ latency_ms: 300 });
     const ids = [await first.due("tok_ok"), await first.due("tok_ok"), await first.due("tok_ok")];
     await first.service.stop();
-    const second = await till({ timing: { lease_ms: 60_000, sweep_every_ms: 20 } });
+    const second = await till({ timing: { lease_ms: hourMs, sweep_every_ms: 20 } });
     for (const id of ids) await second.is(id, "succeeded");
     for (const id of ids) expect(await second.told(id)).toEqual(["PaymentSucceeded"]);
   });
@@ -162,7 +165,7 @@ describe("a process that dies", () => {
 
 describe("many payments at once", () => {
   it("are all begun as soon as there is room for them, long before the next sweep", async () => {
-    const shop = await till({ concurrency: 1, timing: { ...hasty, sweep_every_ms: 60_000 } });
+    const shop = await till({ concurrency: 1, timing: { ...hasty, sweep_every_ms: hourMs } });
     const ids = Array.from({ length: 100 }, (_, n) => `crowd-${n}`);
     await shop.hear(ids.map((id) => ordered(id, "tok_ok")));
     await shop.hear(ids.map(held));
@@ -170,7 +173,7 @@ describe("many payments at once", () => {
   });
 
   it("leave no leases behind them", async () => {
-    const shop = await till({ timing: { ...hasty, lease_ms: 600_000 } });
+    const shop = await till({ timing: { ...hasty, lease_ms: hourMs } });
     const ids = await Promise.all(Array.from({ length: 20 }, () => shop.due("tok_ok")));
     for (const id of ids) await shop.is(id, "succeeded");
     await vi.waitUntil(async () => {
@@ -198,7 +201,8 @@ describe("an outage of the gateway", () => {
 
   it("ends what was waiting as soon as the breaker closes, whenever its next try would have been", async () => {
     const shop = await till({
-      timing: { breaker_reset_ms: 300, first_retry_ms: 60_000, sweep_every_ms: 20 },
+      hold_ttl_seconds: 86_400,
+      timing: { breaker_reset_ms: 300, first_retry_ms: hourMs, longest_retry_ms: hourMs, sweep_every_ms: 20 },
     });
     shop.simulate({ down: true });
     const ids = await Promise.all(Array.from({ length: 20 }, () => shop.due("tok_ok")));
@@ -210,7 +214,7 @@ describe("an outage of the gateway", () => {
   });
 
   it("delays what becomes due meanwhile, without sending anybody there", async () => {
-    const shop = await till({ timing: { ...hasty, breaker_reset_ms: 60_000 } });
+    const shop = await till({ timing: { ...hasty, breaker_reset_ms: hourMs } });
     shop.simulate({ down: true });
     await Promise.all(Array.from({ length: 30 }, () => shop.due("tok_ok")));
     await vi.waitUntil(() => shop.service.payments.outside.state === "open", patience);
