@@ -64,7 +64,7 @@ it("what was acknowledged is there, once, whatever was killed under load", async
     });
   }
   expect(await violations(await databaseUrl())).toEqual([]);
-}, 180_000);
+});
 
 // ---- crashes -------------------------------------------------------------------------------------------------------
 

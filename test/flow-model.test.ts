@@ -34,7 +34,7 @@ it("every order ends as it should, in whatever order, how often and by whom thin
     if ((await troubleWith(run)) === undefined) continue;
     expect.fail(await shorten(run, troubleWith, shortenForMs));
   }
-}, 180_000);
+});
 
 /** The story of what went wrong; undefined when the promises hold. */
 async function troubleWith({ settings, onHand, steps }: Run): Promise<string | undefined> {

@@ -45,12 +45,12 @@ beforeAll(async () => {
   postgres = await startEmbeddedPostgres({ dataDir });
   for (const part of Object.keys(parts) as Part[]) await start(part);
   await stockUp();
-}, 120_000);
+});
 afterAll(async () => {
   for (const server of servers.values()) await server.stop();
   await postgres?.stop();
   await rm(dataDir, { recursive: true });
-}, 60_000);
+});
 
 it("every accepted order ends as it should, whatever was killed while thousands were under way", async () => {
   const random = seededRandom();
@@ -87,7 +87,7 @@ it("every accepted order ends as it should, whatever was killed while thousands 
     ...patience,
     interval: 1_000,
   });
-}, 300_000);
+});
 
 // ---- processes -----------------------------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ export type HttpAnswer = Awaited<ReturnType<TestServer["call"]>>;
 /** The whole engine behind HTTP, on databases of its own. LowStock is announced at 2. */
 export function useShop(options: HouseOptions | (() => HouseOptions) = {}): Shop {
   const shop = new Shop();
-  beforeAll(() => shop.open(typeof options === "function" ? options() : options), 120_000);
-  afterAll(() => shop.close(), 120_000);
+  beforeAll(() => shop.open(typeof options === "function" ? options() : options));
+  afterAll(() => shop.close());
   return shop;
 }
 

@@ -67,8 +67,8 @@ class Run {
 
   constructor(name: BrokerName) {
     this.name = name;
-    beforeAll(() => this.open(), 120_000);
-    afterAll(() => this.close(), 60_000);
+    beforeAll(() => this.open());
+    afterAll(() => this.close());
   }
 
   private async open(): Promise<void> {

@@ -25,7 +25,7 @@ describeWith("postgresql")("a backup of a shop that goes on selling", () => {
       "pg_restore",
       ...["--exit-on-error", "--no-owner", `--dbname=${restored}`, postgres.file("backup")],
     );
-  }, 120_000);
+  });
   afterAll(() => postgres?.stop());
 
   async function sellAndBackUp(): Promise<void> {
@@ -77,7 +77,7 @@ describeWith("postgresql")("a backup of a shop that goes on selling", () => {
       expect(Number(await query(restored, written)), service).toBeGreaterThan(lastInShop.get(service)!);
     }
     expect(await violations(restored)).toEqual([]);
-  }, 90_000);
+  });
 
   async function lastPlaces(url: string): Promise<Map<string, number>> {
     const last = async (service: string) =>

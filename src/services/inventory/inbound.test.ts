@@ -266,7 +266,7 @@ it("goods come to the same, in whichever order and however often they are told",
       .beforeEach(emptyTables),
     runs(30),
   );
-}, 120_000);
+});
 
 it("goods and holds at once: nothing is oversold, and what is there or owed is what came less what went", async () => {
   const random = seededRandom();
@@ -314,7 +314,7 @@ it("goods and holds at once: nothing is oversold, and what is there or owed is w
   }
   expect(await letters()).toEqual([]);
   expect(await violations()).toEqual([]);
-}, 60_000);
+});
 
 // ---- what is refused -----------------------------------------------------------------------------------------------
 

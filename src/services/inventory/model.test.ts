@@ -593,7 +593,7 @@ describe("random commands in batches of random size", () => {
       }),
       runs(1_200),
     );
-  }, 120_000);
+  });
 });
 
 function isGolden(record: StockRecord, open: readonly Reservation[]): boolean {
@@ -675,7 +675,7 @@ describe("the same on a real PostgreSQL", () => {
         .beforeEach(emptyTables),
       runs(60),
     );
-  }, 120_000);
+  });
 
   it("ends a hold by the database's clock, and only once", async () => {
     await emptyTables();

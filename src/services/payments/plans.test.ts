@@ -69,7 +69,7 @@ describe("a payment that is charged at the first try", () => {
 });
 
 describe("among very many payments", () => {
-  beforeAll(fill, 120_000);
+  beforeAll(fill);
 
   it.each<[string, PaymentCommand[]]>([
     ["what is due", [{ type: "TakeOver", limit: 500, early: false, finished: [-1, -2] }]],

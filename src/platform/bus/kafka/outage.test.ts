@@ -18,13 +18,13 @@ describeKafka("while Kafka is away", () => {
     })();
     await until(() => published > 500);
     await kafka.kill();
-    await until(() => !broker.state().isUp);
-    expect(broker.state().reason).toMatch(/ECONNREFUSED/);
+    await until(() => broker.state().reason?.includes("ECONNREFUSED"));
+    expect(broker.state().isUp).toBe(false);
     await kafka.start();
     await publishing;
     await listener.untilHas(upTo(3_000));
     expect(broker.state().isUp).toBe(true);
-  }, 60_000);
+  });
 
   it("calls fail in bounded time, and may be tried again; what begins then goes on when it is back", async () => {
     await kafka.stop();
@@ -48,7 +48,7 @@ describeKafka("while Kafka is away", () => {
     });
     await publishAtLast(broker, topic, 0);
     await listener.untilHas(upTo(50));
-  }, 60_000);
+  });
 
   it("clients close all the same, and let go of what they had", async () => {
     const [broker, topic] = await bench.brokerWithTopic({ requestTimeoutMs: 1_000 });
@@ -57,7 +57,7 @@ describeKafka("while Kafka is away", () => {
     await kafka.kill();
     await broker.close();
     expect(listener.owned.size).toBe(0);
-  }, 60_000);
+  });
 });
 
 /** As the relay does: the whole call again until it works. */

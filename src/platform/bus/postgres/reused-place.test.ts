@@ -82,4 +82,4 @@ it("hears what stands in a place that was given out before a crash, to a transac
   await vi.waitFor(() => expect(heard.slice(-2)).toEqual(["after", "later"]), patience);
   await bus.stop();
   await pool.end();
-}, 90_000);
+});
