@@ -17,11 +17,14 @@ import {
 } from "../services/payments/index.ts";
 import { patience } from "./patience.ts";
 
-/** Times in which a test can see what takes minutes otherwise. */
+/**
+ * Times in which a test can see what takes minutes otherwise. No call and no turn is given up on because the machine is
+ * slow, but all that a test can still wait for.
+ */
 export const hasty: PaymentSettings["timing"] = {
-  call_timeout_ms: 2_000,
+  call_timeout_ms: 60_000,
   breaker_reset_ms: 200,
-  lease_ms: 1_500,
+  lease_ms: 60_000,
   first_retry_ms: 20,
   longest_retry_ms: 200,
   sweep_every_ms: 20,
@@ -98,6 +101,11 @@ export class Till {
       [id],
     );
     return rows.map(({ type }) => type);
+  }
+
+  /** Waits until the log says this about it. */
+  async tells(id: string, type: string): Promise<void> {
+    await vi.waitFor(async () => expect(await this.told(id)).toContain(type), patience);
   }
 
   /** What the simulated bank has in its books. */

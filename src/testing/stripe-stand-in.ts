@@ -112,8 +112,9 @@ export class StripeStandIn {
     }
     const answer = known?.answer ?? structuredClone(this.carryOut(asked));
     if (asked.key !== undefined) this.answers.set(asked.key, { fingerprint, answer });
-    // Not even the connection is closed: the SDK would then try again by itself, once.
-    if (!fault?.loseAnswer) send(response, answer, known !== undefined);
+    // What arrives is no HTTP. Of a connection that is only closed the SDK would try again by itself, once.
+    if (fault?.loseAnswer) response.socket!.end("lost");
+    else send(response, answer, known !== undefined);
   }
 
   private carryOut({ method, path, params }: StripeRequest): Answer {

@@ -26,6 +26,7 @@ const database = useTestDatabase();
 let pool: Pool;
 let holding: Running;
 let untilCheckout: Running;
+let impatient: Running;
 
 interface Running {
   readonly service: CartsService;
@@ -38,17 +39,21 @@ beforeAll(async () => {
   pool = createPool(database.url, { max: 8, name: "test" });
   holding = await run("cart");
   untilCheckout = await run("checkout");
+  impatient = await run("cart", 10);
 });
 afterAll(async () => {
   await Promise.all(sent);
-  for (const { service, server } of [holding, untilCheckout]) {
+  for (const { service, server } of [holding, untilCheckout, impatient]) {
     await server.app.close();
     await service.stop();
   }
   await pool.end();
 });
 
-async function run(hold_on: CartSettings["hold_on"]): Promise<Running> {
+async function run(
+  hold_on: CartSettings["hold_on"],
+  patienceMs: number = patience.timeout,
+): Promise<Running> {
   const registry = createRegistry();
   const service = cartsService({
     pool,
@@ -58,6 +63,7 @@ async function run(hold_on: CartSettings["hold_on"]): Promise<Running> {
     logger: createLogger("silent"),
     tracer: untraced,
     settings: { hold_on, hold_seconds: 1_800, cart_ttl_seconds: 3_600 },
+    patienceMs,
   });
   service.start();
   const server = await startServer((app) => service.registerRoutes(app), { bodyLimitBytes: 1_048_576 });
@@ -221,7 +227,7 @@ describe("PUT", () => {
 
   it("answers 202 when the stock does not say in time, and the answer counts all the same", async () => {
     const id = fresh();
-    expect(await send("PUT", id, { lines: [mug] })).toMatchObject({
+    expect(await send("PUT", id, { lines: [mug] }, {}, impatient)).toMatchObject({
       status: 202,
       body: { lines: [], pending_lines: [mug], hold: { status: "pending" } },
     });
@@ -272,8 +278,7 @@ describe("PUT", () => {
   it("hands the trace on", async () => {
     const id = fresh();
     const trace = "0af7651916cd43dd8448eb211c80319c";
-    void send("PUT", id, { lines: [mug] }, { traceparent: `00-${trace}-b7ad6b7169203331-01` });
-    await requestOf(id, 1);
+    await send("PUT", id, { lines: [mug] }, { traceparent: `00-${trace}-b7ad6b7169203331-01` }, impatient);
     expect((await eventsOf(id))[0]!.traceparent).toContain(trace);
   });
 
@@ -398,7 +403,7 @@ describe("POST checkout", () => {
   });
 
   it("answers 202 without prices when the order is not heard of in time", async () => {
-    const { answer } = await checkOut(await filled());
+    const { answer } = await checkOut(await filled(), {}, impatient);
     expect(await answer).toMatchObject({
       status: 202,
       body: { status: "pending", lines: [mug], total_minor: null, currency: null },
@@ -411,7 +416,7 @@ describe("POST checkout", () => {
     ["OrderFailed", { status: "rejected", reason: "x", detail: "x" }, "rejected"],
   ])("waits for the end on request: %s", async (type, data, status) => {
     const id = await filled();
-    const { answer, order_id } = await checkOut(id, { prefer: "wait=10" });
+    const { answer, order_id } = await checkOut(id, { prefer: "wait=30" });
     await hear(created(id, order_id));
     await hear(event("orders", type, { order_id, ...data }));
     expect(await answer).toMatchObject({ status: 201, body: { status, total_minor: 250 } });
@@ -429,17 +434,20 @@ describe("POST checkout", () => {
     const id = await filled();
     void send("PUT", id, { lines: [pen] });
     const request = await requestOf(id, 2);
-    const answer = send("POST", `${id}/checkout`, { customer_id: "anna", payment });
+    const checkingOut = checkOut(id);
     await hear(reserved(request));
-    expect(await answer).toMatchObject({ status: 202, body: { lines: [pen] } });
+    const { answer, order_id } = await checkingOut;
+    await hear(created(id, order_id));
+    expect((await answer).status).toBe(202);
+    expect((await eventsOf(id)).at(-1)).toMatchObject({ type: "CartCheckedOut", data: { lines: [pen] } });
   });
 
   it("answers 409 while the stock does not answer a change", async () => {
     const id = fresh();
-    void send("PUT", id, { lines: [mug] });
-    await requestOf(id, 1);
-    const { status, headers, body } = await send("POST", `${id}/checkout`, { customer_id: "anna", payment });
-    expect([status, body.code, headers.get("retry-after")]).toEqual([409, "carts.hold_pending", "1"]);
+    await send("PUT", id, { lines: [mug] }, {}, impatient);
+    const body = { customer_id: "anna", payment };
+    const { status, headers, body: problem } = await send("POST", `${id}/checkout`, body, {}, impatient);
+    expect([status, problem.code, headers.get("retry-after")]).toEqual([409, "carts.hold_pending", "1"]);
   });
 
   it("answers 409 for an empty cart, 422 without a customer, 404 for none", async () => {

@@ -25,6 +25,8 @@ import { Waiting } from "./waiting.ts";
 
 export interface CartOptions extends ServiceOptions {
   readonly settings: CartSettings;
+  /** How long the stock is waited for, and for the order to be read. */
+  readonly patienceMs?: number;
 }
 
 type Answer<Extra> = ({ accepted: true; cart: Cart } & Extra) | { accepted: false; refusal: CartRefusal };
@@ -49,11 +51,12 @@ export interface Carts {
   drain(): Promise<void>;
 }
 
-const patienceMs = 2_000;
+const defaultPatienceMs = 2_000;
 const sweepLimit = 500;
 
 export function createCarts(options: CartOptions): Carts {
   const { pool, reads, maxWaiting, stopping, registry, logger, tracer, settings } = options;
+  const { patienceMs = defaultPatienceMs } = options;
   const database = readerOf(reads);
   const metrics = cartMetrics(registry);
   const handle = cartHandler(settings);

@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { patience } from "../../testing/patience.ts";
 import { stockPath, useShop } from "../../testing/shop.ts";
 import {
   inField,
@@ -12,6 +13,13 @@ import {
 } from "../../testing/wrong-input.ts";
 
 const shop = useShop();
+
+beforeAll(() => {
+  // Who follows the catalogue is waited for as long as it takes.
+  const { bus } = shop.engineOf("catalog");
+  const { reached } = bus;
+  bus.reached = (topic, position) => reached(topic, position, patience.timeout);
+});
 
 const productPath = (id: string) => `/v1/products/${id}`;
 const price = { price_minor: 250, currency: "EUR" };

@@ -206,18 +206,18 @@ describe("with a carrier", () => {
   });
 
   it("answers 409 to whoever ships what is being handed over", async () => {
-    await behave({ latency_ms: 300, failure_rate: 0, down: false });
+    await behave({ latency_ms: 0, failure_rate: 0, down: true });
     const id = fresh();
     await hear(simulated, paid(id));
     expect(await post(simulated, `${id}/ship`, {})).toMatchObject({
       status: 409,
       body: { code: "fulfillment.handing_over" },
     });
+    await behave({ latency_ms: 0, failure_rate: 0, down: false });
     await vi.waitFor(
       async () => expect((await get(simulated, `/${id}`)).body.status).toBe("shipped"),
       patience,
     );
-    await behave({ latency_ms: 0, failure_rate: 0, down: false });
   });
 
   it("is set over HTTP", async () => {

@@ -169,7 +169,7 @@ describe("an order", () => {
     const process = desk.another();
     const isOver = ({ ended_at }: Order) => ended_at !== null;
     const [first, second] = [await placed(), await placed()];
-    const waiting = [first, second].map((order) => process.orders.until(order, isOver, 20));
+    const waiting = [first, second].map((order) => process.orders.until(order, isOver, 3_600));
     await process.orders.cancel(first.id, "cancelled");
     const failed = { ...desk.ofStock(second), code: "declined", detail: "No money." };
     await desk.deliverTo(process, await desk.said("payments", "PaymentFailed", failed));

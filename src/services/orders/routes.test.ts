@@ -12,6 +12,7 @@ import {
   wrongStockIds,
   wrongTexts,
 } from "../../testing/wrong-input.ts";
+import type { Order } from "./contract.ts";
 import { hasEnded } from "./order.ts";
 
 const desk = useOrders();
@@ -55,6 +56,9 @@ async function whileWaiting<Answer>(asked: Promise<Answer>, happen: () => Promis
   await happen();
   return asked;
 }
+
+/** Whatever is created from now on is later by the millisecond, in which times are told. */
+const past = ({ created_at }: Order) => expect.poll(() => Date.now()).toBeGreaterThan(created_at.getTime());
 
 const instant = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 
@@ -156,7 +160,7 @@ describe("POST orders", () => {
 describe("POST orders with Prefer: wait", () => {
   it("answers 201 with the order as it ended", async () => {
     const input = desk.input(await offered());
-    const headers = { "idempotency-key": desk.key(), prefer: "respond-async, wait=20" };
+    const headers = { "idempotency-key": desk.key(), prefer: "respond-async, wait=30" };
     const answer = await whileWaiting(post("/v1/orders", input, headers), async () => {
       const order = await desk.placedOrder(input, headers["idempotency-key"]);
       const refusal = { code: "inventory.insufficient_stock", detail: "None left." };
@@ -175,14 +179,14 @@ describe("POST orders with Prefer: wait", () => {
         deadline: null,
       },
     });
-    expect(answer.headers.get("preference-applied")).toBe("wait=20");
+    expect(answer.headers.get("preference-applied")).toBe("wait=30");
     const again = await post("/v1/orders", input, headers);
     expect([again.status, again.body]).toEqual([201, answer.body]);
   });
 
   it("finds out what another process has done", async () => {
     const input = desk.input(await offered());
-    const headers = { "idempotency-key": desk.key(), prefer: "wait=20" };
+    const headers = { "idempotency-key": desk.key(), prefer: "wait=30" };
     const answer = await whileWaiting(post("/v1/orders", input, headers), async () => {
       const order = await desk.placedOrder(input, headers["idempotency-key"]);
       await desk.pool.query(
@@ -271,8 +275,11 @@ describe("orders are listed", () => {
     const sku = await offered();
     const customer_id = desk.key();
     const input = { ...desk.input(sku), customer_id };
-    const orders = [];
-    for (let i = 0; i < 5; i++) orders.push(await desk.placedOrder(input));
+    const orders: Order[] = [];
+    for (let i = 0; i < 5; i++) {
+      orders.push(await desk.placedOrder(input));
+      await past(orders[i]!);
+    }
     const [first, second, third, fourth, fifth] = orders.map(({ id }) => id);
     await desk.service.orders.cancel(second!, "cancelled");
     const of = `customer_id=${customer_id}`;
@@ -304,7 +311,9 @@ describe("orders are listed", () => {
       const { lines, payment } = desk.input(sku);
       const ids = { cart_id: desk.key(), order_id, reservation_id: null, customer_id };
       await desk.tell("carts", "CartCheckedOut", { ...ids, lines, payment });
-      return desk.order(order_id);
+      const order = await desk.order(order_id);
+      await past(order);
+      return order;
     };
     const before = await checkedOut(30);
     const late = await checkedOut(10);
@@ -363,17 +372,17 @@ describe("POST cancel", () => {
 
   it("waits for fulfilment to cancel", async () => {
     const order = await paid();
-    const answer = await whileWaiting(cancel(order.id, { prefer: "wait=20" }), async () => {
+    const answer = await whileWaiting(cancel(order.id, { prefer: "wait=30" }), async () => {
       await expect.poll(async () => (await desk.order(order.id)).cancellation_requested).not.toBeNull();
       await desk.tell("fulfillment", "ShipmentCancelled", { ...desk.ofStock(order), reason: "cancelled" });
     });
     expect(answer).toMatchObject({ status: 200, body: { status: "cancelled" } });
-    expect(answer.headers.get("preference-applied")).toBe("wait=20");
+    expect(answer.headers.get("preference-applied")).toBe("wait=30");
   });
 
   it("waits for fulfilment to refuse", async () => {
     const order = await paid();
-    const answer = await whileWaiting(cancel(order.id, { prefer: "wait=20" }), async () => {
+    const answer = await whileWaiting(cancel(order.id, { prefer: "wait=30" }), async () => {
       await expect.poll(async () => (await desk.order(order.id)).cancellation_requested).not.toBeNull();
       await desk.tell("fulfillment", "ShipmentCancellationRefused", { ...desk.ofStock(order), detail: "." });
     });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { useTestDatabase } from "../../testing/database.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
 import { patience } from "../../testing/patience.ts";
-import { Till } from "../../testing/payments.ts";
+import { hasty, Till } from "../../testing/payments.ts";
 
 const database = useTestDatabase();
 const webhook_secret = `whsec_${Buffer.from("a secret of this test").toString("base64")}`;
@@ -14,7 +14,7 @@ beforeAll(async () => {
   till = await Till.open(database.url, {
     gateway: "simulated",
     webhook_secret,
-    timing: { sweep_every_ms: 3_600_000 },
+    timing: { ...hasty, sweep_every_ms: 3_600_000 },
   });
   server = await startServer((app) => till.service.registerRoutes(app), {
     // Every key is unknown: what is served all the same needs none.

@@ -193,7 +193,9 @@ export class LogTail {
     if (!has_more) {
       const here = this.isCopy ? copiedTo : askedAt;
       if (here !== undefined) {
-        this.followedTo(now.getTime() - (askedAt - here), here);
+        // Our copy's moment is before `now` by no more than this; with `askedAt` it could be told too late.
+        const behindMs = this.isCopy ? performance.now() - here : 0;
+        this.followedTo(now.getTime() - behindMs, here);
         this.ready();
       }
       return false;

@@ -15,6 +15,7 @@ import { patience } from "../../testing/patience.ts";
 import { type StorefrontService, storefrontMigrations, storefrontService } from "./index.ts";
 
 const maxStreams = 4;
+const heartbeat = ":";
 const database = useTestDatabase();
 const log = logWriter("inventory");
 const registry = createRegistry();
@@ -41,6 +42,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.leave();
+  await vi.waitFor(async () => expect(await openStreams()).toBe(0), patience);
 });
 afterAll(async () => {
   await server?.app.close();
@@ -131,6 +133,7 @@ class Client {
     return this.text
       .split("\n\n")
       .slice(0, -1)
+      .filter((block) => block !== heartbeat)
       .map((block) => Object.fromEntries(block.split("\n").map((field) => field.split(/: (.*)/s, 2))));
   }
 
