@@ -132,6 +132,7 @@ async function scannedTables({ text }: Statement, values: unknown[]): Promise<(s
 }
 
 async function fill(): Promise<void> {
+  await pool.query("set statement_timeout = 0");
   await pool.query(
     `insert into payments.payments (id, reservation_id, status, amount_minor, currency, token, reserved, attempts,
                                     failures, due_at, gateway, gateway_reference, created_at, updated_at)
