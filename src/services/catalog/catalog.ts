@@ -36,7 +36,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
     async put(product_id, content, traceparent) {
       const command: CatalogCommand = { type: "PutProduct", product_id, content };
       const reply = await road.submit(traceparent === undefined ? command : { ...command, traceparent });
-      if (reply.accepted && reply.written !== undefined) await followed(reply.written);
+      // The product stands, also where nobody can tell who has heard of it.
+      if (reply.accepted && reply.written !== undefined) await followed(reply.written).catch(() => false);
       return reply;
     },
     product: (id) => findProduct(database, id),

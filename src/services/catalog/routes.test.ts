@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { patience } from "../../testing/patience.ts";
 import { stockPath, useShop } from "../../testing/shop.ts";
 import {
@@ -54,6 +54,15 @@ describe("a product", () => {
       status: 200,
       body: { product_id: id, quantity_on_hand: 0, version: 1 },
     });
+  });
+
+  it("stands when it cannot be found out who has heard of it", async () => {
+    vi.spyOn(shop.engineOf("catalog").bus, "reached").mockRejectedValueOnce(
+      new Error("the connection broke"),
+    );
+    const path = productPath(shop.fresh("product"));
+    expect((await shop.put(path, mug())).status).toBe(201);
+    expect((await shop.get(path)).status).toBe(200);
   });
 
   it("is replaced, and what is left out is sold no more", async () => {
