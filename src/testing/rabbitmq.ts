@@ -11,6 +11,7 @@ import type {
 } from "../platform/bus/broker/broker.ts";
 import { createRabbitBroker, type RabbitBrokerOptions } from "../platform/bus/rabbitmq/index.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
+import { patience } from "./patience.ts";
 
 /** Brokers and clients that end with the test that opened them. */
 export class RabbitBench {
@@ -30,6 +31,7 @@ export class RabbitBench {
       groupPrefix: "test.",
       logger: createLogger("silent"),
       registry: new Registry(),
+      requestTimeoutMs: patience.timeout,
       ...changes,
     });
     this.closing.push(() => broker.close());

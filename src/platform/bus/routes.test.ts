@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BusBench, stumbling, told } from "../../testing/bus-contract/bench.ts";
 import { startServer, type TestServer } from "../../testing/http-server.ts";
+import { patience } from "../../testing/patience.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { createRegistry, type Registry } from "../telemetry/metrics.ts";
 import { untraced } from "../telemetry/tracer.ts";
@@ -48,7 +49,7 @@ async function runListener() {
 async function handled(...subjects: string[]): Promise<number> {
   let last = 0;
   for (const subject of subjects) last = await bench.write("teller", [told(subject)]);
-  expect(await bus.reached("teller", last, 20_000)).toBe(true);
+  expect(await bus.reached("teller", last, patience.timeout)).toBe(true);
   return last;
 }
 
@@ -74,14 +75,14 @@ describe("consumers", () => {
         ],
       },
     ]);
-    const health = await server.call("/health");
-    expect(health.body.dependencies.bus.details.consumers).toEqual({
+    const health = async () => (await server.call("/health")).body.dependencies.bus.details.consumers;
+    await expect.poll(health).toEqual({
       listener: { lag: 0, lag_seconds: 0, retrying_events: 0, dead_events: 0 },
     });
-    const metrics = await registry.metrics();
-    expect(metrics).toContain('kafka_consumer_lag_messages{group="listener",topic="teller"} 0');
-    expect(metrics).toContain('bus_dead_letters{group="listener",topic="teller",status="dead"} 0');
-    expect(metrics).toContain('order_event_processing_duration_seconds_count{group="listener"} 2');
+    const metrics = () => registry.metrics();
+    await expect.poll(metrics).toContain('kafka_consumer_lag_messages{group="listener",topic="teller"} 0');
+    await expect.poll(metrics).toContain('bus_dead_letters{group="listener",topic="teller",status="dead"} 0');
+    await expect.poll(metrics).toContain('order_event_processing_duration_seconds_count{group="listener"} 2');
   });
 
   it("are moved back to a position or a time, in one topic or in all", async () => {
@@ -96,7 +97,7 @@ describe("consumers", () => {
     await handled("c");
     const durations = 'order_event_processing_duration_seconds_count{group="listener"}';
     // What was handled once more says nothing about how long events take.
-    expect(await registry.metrics()).toContain(`${durations} 3\n`);
+    await expect.poll(() => registry.metrics()).toContain(`${durations} 3\n`);
   });
 
   it("that nobody knows are not moved", async () => {

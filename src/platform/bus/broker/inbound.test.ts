@@ -59,10 +59,11 @@ function describeLag(
     await send(lag.lag);
     const state = { group: "listener", topic: "parcels", retrying: 0, dead: 1 };
     await expect.poll(() => stateOf(process)).toEqual([{ ...state, ...lag }]);
-    const { consumers } = (await busProbe(process.bus).check()) as {
-      consumers: Record<string, object>;
+    const checked = async () => {
+      const { consumers } = (await busProbe(process.bus).check()) as { consumers: Record<string, object> };
+      return consumers.listener;
     };
-    expect(consumers.listener).toEqual({ ...lag, retrying_events: 0, dead_events: 1 });
+    await expect.poll(checked).toEqual({ ...lag, retrying_events: 0, dead_events: 1 });
 
     handle();
     await expect.poll(() => stateOf(process)).toEqual([{ ...state, lag: 0, lag_seconds: 0 }]);

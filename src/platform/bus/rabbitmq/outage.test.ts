@@ -10,6 +10,7 @@ import {
   upTo,
 } from "../../../testing/rabbitmq.ts";
 import type { Broker, OutgoingMessage } from "../broker/broker.ts";
+import { consumeStream } from "./channel.ts";
 
 describeRabbitmq("outages of RabbitMQ", () => {
   // The usual half an hour after which a consumer that does not acknowledge loses its channel, cut short.
@@ -54,37 +55,41 @@ describeRabbitmq("outages of RabbitMQ", () => {
   }
 
   it("loses nothing and keeps the order when the broker dies amidst publishing and following", async () => {
-    const [broker, topic] = await bench.brokerWithTopic({ requestTimeoutMs: 2_000 });
-    const follower = bench.broker();
+    const retried = { requestTimeoutMs: 10_000 };
+    const [broker, topic] = await bench.brokerWithTopic(retried);
+    const follower = bench.broker(retried);
     const listener = new Listener(follower, topic);
+    let published = 0;
+    let end = Number.POSITIVE_INFINITY;
     const publishing = (async () => {
-      for (let from = 0; from < 40_000; from += 500) {
-        await publishPatiently(broker, topic, numbered(from, 500));
+      for (; published < end; published += 500) {
+        await publishPatiently(broker, topic, numbered(published, 500));
       }
     })();
     await until(() => listener.heard.length > 5_000);
     await kill();
-    expect(listener.heard.length).toBeLessThan(40_000);
+    end = published + 20_000;
     await until(() => !broker.state().isUp && !follower.state().isUp);
+    const begun = listener.begins.length;
     await start();
     await publishing;
-    await until(() => listener.heard.at(-1)?.body === '{"number":39999}');
+    await until(() => listener.heard.at(-1)?.body === `{"number":${end - 1}}`);
 
     // Whatever was published again goes back to where it began, and from there on in order: nothing is left out.
     const { numbers } = listener;
     const leaps = numbers.filter((number, index) => index > 0 && number > numbers[index - 1]! + 1);
     expect(leaps).toEqual([]);
     expect(numbers[0]).toBe(0);
-    expect([...new Set(numbers)].sort((a, b) => a - b)).toEqual(upTo(40_000));
+    expect([...new Set(numbers)].sort((a, b) => a - b)).toEqual(upTo(end));
     expect(listener.heard.map(({ offset }) => offset)).toEqual(upTo(listener.heard.length));
-    expect(listener.begins.length).toBeGreaterThan(1);
-    expect(broker.state().isUp).toBe(true);
+    expect(listener.begins.length).toBeGreaterThan(begun);
+    await until(() => broker.state().isUp);
   });
 
   it("starts and ends without the broker, fails calls in time, and works once it is there", async () => {
     await kill();
-    const broker = bench.broker({ requestTimeoutMs: 300 });
-    const topic = newTopic();
+    const [broker, impatient] = [bench.broker(), bench.broker({ requestTimeoutMs: 1_000 })];
+    const [topic, another] = [newTopic(), newTopic()];
     const listener = new Listener(broker, topic);
     const inbound: string[] = [];
     const handle = async (messages: readonly { body: string }[]) => {
@@ -92,16 +97,21 @@ describeRabbitmq("outages of RabbitMQ", () => {
     };
     broker.receive({ topic: `${topic}-in`, group: "test", handle });
     const unreachable = { code: "bus.unreachable", retryable: true };
-    await expect(broker.createTopics([topic])).rejects.toMatchObject(unreachable);
-    await expect(broker.publish(topic, numbered(0, 1))).rejects.toMatchObject(unreachable);
-    await expect(broker.ends(topic)).rejects.toMatchObject(unreachable);
-    await expect(broker.peek(topic, 0, 0)).rejects.toMatchObject(unreachable);
-    await expect(broker.offsetsAt(topic, new Date())).rejects.toMatchObject(unreachable);
-    expect(broker.state()).toMatchObject({
-      isUp: false,
-      since: expect.any(Date),
-      reason: expect.stringContaining("ECONNREFUSED"),
-    });
+    const calls = [
+      impatient.createTopics([topic]),
+      impatient.publish(topic, numbered(0, 1)),
+      impatient.ends(topic),
+      impatient.peek(topic, 0, 0),
+      impatient.offsetsAt(topic, new Date()),
+    ];
+    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject(unreachable)));
+    await expect
+      .poll(() => broker.state())
+      .toMatchObject({
+        isUp: false,
+        since: expect.any(Date),
+        reason: expect.stringContaining("ECONNREFUSED"),
+      });
     expect(listener.begins).toEqual([]);
 
     const patient = bench.broker();
@@ -114,6 +124,9 @@ describeRabbitmq("outages of RabbitMQ", () => {
     await start();
     await until(() => broker.state().isUp);
     expect(broker.state().reason).toBeUndefined();
+    // On a slow machine it gives up some more times before it succeeds.
+    await until(() => impatient.createTopics([another]).then(() => true));
+    await until(() => impatient.publish(another, numbered(0, 1)).then(() => true));
     await broker.createTopics([topic]);
     await broker.publish(topic, numbered(0, 3));
     await listener.untilNumbers([0, 1, 2]);
@@ -128,7 +141,7 @@ describeRabbitmq("outages of RabbitMQ", () => {
     const channel = await (await bench.outsider()).createChannel();
     const end = new Promise((resolve) => channel.on("error", resolve));
     await channel.prefetch(1);
-    await channel.consume(topic, () => {}, { arguments: { "x-stream-offset": "first" } });
+    await consumeStream(channel, topic, () => {}, { from: "first" });
     expect(String(await end)).toContain("acknowledgement");
   }
 
@@ -158,18 +171,19 @@ describeRabbitmq("outages of RabbitMQ", () => {
       },
     });
     await until(() => under === 1);
+    const begun = listener.begins.length;
     // Whoever reads after us is given up after us: the first one perhaps in the same round of the broker's looks.
     await untilGivenUp(topic);
     await untilGivenUp(topic);
-    expect(listener.begins).toEqual([0]);
+    expect(listener.begins).toHaveLength(begun);
     resolve();
-    await until(() => listener.begins.length === 2);
+    await until(() => listener.begins.length > begun);
     await broker.publish(topic, numbered(5, 5));
     await until(() => heard.length === 10);
     expect(heard).toEqual(upTo(10));
     expect(most).toBe(1);
     // The five may have come in several packets, and thus not all in the delivery that took so long.
-    expect(listener.begins).toEqual([0, longDelivery]);
+    expect(listener.begins[begun]).toBeGreaterThanOrEqual(longDelivery);
   });
 
   it("has a message counted as given once more, not more often, when the database is away for long", async () => {

@@ -143,16 +143,17 @@ describeRabbitmq("receiving from RabbitMQ", () => {
     await until(async () => (await consumersOf(topic)) === 0);
     channel.sendToQueue(topic, Buffer.from("poison"), { messageId: "erp-13" });
     const client = await bench.outsider();
+    const isDead = until(async () => (await left(channel, `${topic}.dead`)) === 1);
     let deaths = 0;
     while ((await left(channel, `${topic}.dead`)) === 0) {
       const dying = await client.createChannel();
       const isGiven = new Promise<void>((resolve) => {
         dying.consume(topic, () => resolve()).catch(() => {});
       });
-      const isDead = until(async () => (await left(channel, `${topic}.dead`)) === 1);
       await Promise.race([isGiven.then(() => deaths++), isDead]);
       await dying.close();
     }
+    await isDead;
     expect(deaths).toBe(deliveryLimit + 1);
     const message = await channel.get(`${topic}.dead`, { noAck: true });
     if (message === false) throw new Error("it is gone");

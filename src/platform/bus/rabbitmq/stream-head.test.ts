@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { describeRabbitmq, useRabbitmq } from "../../../testing/brokers.ts";
+import { patience } from "../../../testing/patience.ts";
 import { Listener, numbered, numberOf, RabbitBench, until, upTo } from "../../../testing/rabbitmq.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import type { Broker, ReceivedMessage } from "../broker/broker.ts";
@@ -66,7 +67,7 @@ describeRabbitmq("groups of one process", () => {
   it("share no more than a bounded number of messages", async () => {
     const [broker, topic] = await bench.brokerWithTopic();
     const logger = createLogger("silent");
-    const options = { url: rabbitmq.url, name: "test", tls: undefined, timeoutMs: 5_000, logger };
+    const options = { url: rabbitmq.url, name: "test", tls: undefined, timeoutMs: patience.timeout, logger };
     const connection = new Connection(options);
     const head = new StreamHead({ topic, name: "head", connection, logger });
     head.enter();
