@@ -18,7 +18,7 @@ const inbound = ["StockIn", "StockOut"];
 describe("every event that the services write is as docs/reference/asyncapi.json says", () => {
   const shop = useShop();
   const byHand = useShop({ carrier: "manual" });
-  const hasty = useShop({ holdTtlSeconds: 2, carrier: "manual" });
+  const unpaid = useShop({ carrier: "manual" });
   const validator = asyncApiValidator();
 
   it("in the logs of orders, carts and counts that come to all kinds of ends", async () => {
@@ -29,10 +29,10 @@ describe("every event that the services write is as docs/reference/asyncapi.json
       ends(shop),
       // Parcels are not about an outage, and both are about the same gateway.
       outage(byHand).then(() => parcels(byHand)),
-      lateMoney(hasty),
+      lateMoney(unpaid),
     ]);
     const said: BusEvent[] = [];
-    for (const each of [shop, byHand, hasty]) {
+    for (const each of [shop, byHand, unpaid]) {
       await each.settled();
       said.push(...(await each.said()));
     }
@@ -226,7 +226,10 @@ async function counts(shop: Shop): Promise<void> {
 async function carts(shop: Shop): Promise<void> {
   const sku = await shop.stocked(20);
   const [left, bought] = [shop.fresh("cart"), shop.fresh("cart")];
-  for (const cart of [left, bought]) await shop.put(`/v1/carts/${cart}`, { lines: [line(sku, 3)] });
+  for (const cart of [left, bought]) {
+    await shop.put(`/v1/carts/${cart}`, { lines: [line(sku, 3)] });
+    await shop.shows(`/v1/carts/${cart}`, { hold: { status: "held" } });
+  }
   await shop.delete(`/v1/carts/${left}`);
   const checkout = { customer_id: "anna", payment: { token: "tok_ok" } };
   const { body } = await shop.post(`/v1/carts/${bought}/checkout`, checkout);
@@ -235,15 +238,31 @@ async function carts(shop: Shop): Promise<void> {
 
 async function ends(shop: Shop): Promise<void> {
   const sku = await shop.stocked(5);
-  const order = (quantity: number, token: string) =>
-    shop.order({ lines: [line(sku, quantity)], token, wait: 20 });
-  expect((await order(1, "tok_ok")).body.status).toBe("completed");
-  expect((await order(9, "tok_ok")).body.status).toBe("rejected");
-  expect((await order(1, "tok_declined")).body.status).toBe("payment_failed");
-  const late = await shop.ordered({ lines: [line(sku, 1)], token: "tok_late_2" });
-  await shop.shows(`/v1/payments/${late}`, { status: "charging", attempts: 1 });
+  const order = async (quantity: number, token: string, end: string) =>
+    shop.becomes(await shop.ordered({ lines: [line(sku, quantity)], token }), end);
+  await order(1, "tok_ok", "completed");
+  await order(9, "tok_ok", "rejected");
+  await order(1, "tok_declined", "payment_failed");
+  const late = await shop.ordered({ lines: [line(sku, 1)], token: late15Minutes });
+  await untilAsked(shop, late);
   await shop.cancel(late);
+  await moneyComes(shop, late);
   await shop.shows(`/v1/payments/${late}`, { status: "refunded" });
+}
+
+const late15Minutes = "tok_late_900";
+
+/** The bank has been asked for the money, and has not made up its mind. */
+async function untilAsked(shop: Shop, id: string): Promise<void> {
+  const asked = "select status from payments.simulated_bank where id = $1";
+  const look = async () => (await shop.poolOf("payments").query(asked, [id])).rows;
+  await expect.poll(look).toEqual([{ status: "pending" }]);
+}
+
+/** The bank says yes, to whoever asks next. */
+async function moneyComes(shop: Shop, id: string): Promise<void> {
+  const settle = "update payments.simulated_bank set settles_at = now() where id = $1";
+  await shop.poolOf("payments").query(settle, [id]);
 }
 
 async function outage(shop: Shop): Promise<void> {
@@ -287,13 +306,16 @@ async function tooLate(shop: Shop, id: string): Promise<void> {
 /** Payments that succeed when their holds have expired: one finds the stock again, the other does not. */
 async function lateMoney(shop: Shop): Promise<void> {
   const orders = [await shop.stocked(2), await shop.stocked(2)].map(async (sku) => {
-    const id = await shop.ordered({ lines: [line(sku, 2)], token: "tok_late_6" });
-    await shop.becomes(id, "reserved");
-    await shop.stockIs(sku, 2, 0);
+    const id = await shop.ordered({ lines: [line(sku, 2)], token: late15Minutes });
+    await untilAsked(shop, id);
     return { sku, id };
   });
   const [lucky, unlucky] = await Promise.all(orders);
+  const expire = "update inventory.reservations set expires_at = now(), sweep_at = now()";
+  await shop.poolOf("inventory").query(expire);
+  for (const { sku } of [lucky!, unlucky!]) await shop.stockIs(sku, 2, 0);
   await shop.put(`/v1/stock/main/${unlucky!.sku}`, { quantity_on_hand: 0, reason: "flood" });
+  for (const { id } of [lucky!, unlucky!]) await moneyComes(shop, id);
   await shop.becomes(unlucky!.id, "expired");
   await shop.becomes(lucky!.id, "paid");
 }

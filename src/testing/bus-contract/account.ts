@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { patience } from "../patience.ts";
 import { type BusBench, gate, listener, numbers, stumbling, told } from "./bench.ts";
 
 export function describeAccount(bench: BusBench): void {
@@ -20,7 +19,7 @@ export function describeAccount(bench: BusBench): void {
       await bench.write("crier", [told("b")]);
       // The cursors' rows are made in the transaction that handles the first batch.
       permission.open();
-      expect(await bus.reached("teller", last, patience.timeout)).toBe(true);
+      await bench.untilReached(bus, "teller", last);
       const state = { group: "listener", lag: 0, lag_seconds: 0, retrying: 0, dead: 0 };
       await expect
         .poll(async () => (await bus.consumers()).filter(({ group }) => group === "listener"))
@@ -40,8 +39,8 @@ export function describeAccount(bench: BusBench): void {
     it("what another process has handled", async () => {
       const [holds, waits] = [bench.process([listener()]), bench.process([listener()])];
       const last = await bench.write("teller", [told("a")], holds.pool);
-      expect(await waits.bus.reached("teller", last, patience.timeout)).toBe(true);
-      expect(await holds.bus.reached("teller", last, patience.timeout)).toBe(true);
+      await bench.untilReached(waits.bus, "teller", last);
+      await bench.untilReached(holds.bus, "teller", last);
       expect(await bench.heard()).toEqual(["a"]);
     });
 

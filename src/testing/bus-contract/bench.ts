@@ -8,6 +8,7 @@ import { migrate } from "../../platform/postgres/migrate.ts";
 import { createPool, type Pool } from "../../platform/postgres/pool.ts";
 import { logMigrations } from "../../platform/service.ts";
 import { useTestDatabase } from "../database.ts";
+import { patience } from "../patience.ts";
 
 /** What an adapter is made from here. Polling must not help it: an hour may lie between two looks. */
 export interface BusSetting {
@@ -120,6 +121,11 @@ export class BusBench {
   /** Where only the events of a key are in order, those of different keys are compared as a set. */
   asOrdered(subjects: readonly string[]): readonly string[] {
     return this.orders === "topic" ? subjects : [...subjects].sort();
+  }
+
+  /** A bus waits for no broker that is away, and says so at once. */
+  async untilReached(bus: Bus, topic: string, position: number): Promise<void> {
+    await expect.poll(() => bus.reached(topic, position, patience.timeout)).toBe(true);
   }
 
   async untilLetters(bus: Bus, expected: readonly Partial<DeadLetter>[]): Promise<DeadLetter[]> {

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { transact } from "../../platform/batch/transaction.ts";
 import type { BusEvent } from "../../platform/bus/port.ts";
 import { logWriter } from "../../platform/log/append.ts";
-import { patience } from "../patience.ts";
 import { type BusBench, gate, listener, numbers, told, writeDown } from "./bench.ts";
 
 export function describeDelivery(bench: BusBench): void {
@@ -56,7 +55,7 @@ export function describeDelivery(bench: BusBench): void {
       ];
       await bench.write("teller", mixed);
       const last = await bench.write("crier", [told("e", {}, "Whispered")]);
-      expect(await bus.reached("crier", last, patience.timeout)).toBe(true);
+      await bench.untilReached(bus, "crier", last);
       await bench.untilHeard(["a", "c"]);
     });
 
@@ -74,7 +73,7 @@ export function describeDelivery(bench: BusBench): void {
       const ours = ["ours-0", "ours-1", "ours-2", "ours-3"];
       await bench.untilHeard(ours);
       const last = await bench.write("teller", [told("nobody's"), told("nobody's")]);
-      expect(await first.bus.reached("teller", last, patience.timeout)).toBe(true);
+      await bench.untilReached(first.bus, "teller", last);
       await first.end();
       const second = bench.process([listener({ concerns })]);
       await bench.write("teller", [told("ours-4", { order_id: "o" })], second.pool);
@@ -94,10 +93,22 @@ export function describeDelivery(bench: BusBench): void {
         "teller",
         subjects.map((subject) => told(subject)),
       );
-      bench.process([listener()]);
+      const allHaveCome = gate();
+      bench.process([
+        listener({
+          async handle(tx, events) {
+            await allHaveCome.opened;
+            writeDown(tx, "listener", events);
+            return undefined;
+          },
+        }),
+        listener({ group: "scribe" }),
+      ]);
+      await bench.untilHeard(subjects, "scribe");
+      allHaveCome.open();
       await bench.untilHeard(subjects);
       const { rows } = await bench.pool.query(
-        "select max(batch) as largest, count(distinct batch) from heard",
+        "select max(batch) as largest from heard where by = 'listener'",
       );
       expect(rows[0].largest).toBeGreaterThan(100);
       expect(rows[0].largest).toBeLessThan(2_500);

@@ -124,6 +124,7 @@ export function describeFailures(bench: BusBench): void {
       const { bus } = bench.process([stumbling((event) => !isMended && isPoison(event))], []);
       await bench.write("teller", story());
       await bench.untilHeard(["other"]);
+      await bench.untilLetters(bus, [{ status: "dead" }, { status: "waiting" }, { status: "waiting" }]);
       await bench.write("crier", [told("4", { order_id: "o" })]);
       const letters = await bench.untilLetters(bus, [
         { status: "dead" },

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import type { BusAbilities } from "../../platform/bus/port.ts";
-import { patience } from "../patience.ts";
 import { type BusBench, gate, listener, numbers, told, writeDown } from "./bench.ts";
 
 export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
@@ -13,15 +12,18 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
       );
       for (const write of writes) await write();
       await bench.untilHeard(subjects);
-      for (const { bus } of [one, other]) expect(await bus.reached("teller", 0, patience.timeout)).toBe(true);
+      for (const { bus } of [one, other]) await bench.untilReached(bus, "teller", 0);
     });
 
     it("what one process had begun when its connections were cut, and another one takes over", async () => {
       const [begun, never] = [gate(), gate()];
+      let pid = 0;
       const dying = bench.process([
         listener({
           async handle(tx, events) {
             writeDown(tx, "listener", events);
+            const backend = { name: "", text: "select pg_backend_pid() as pid" };
+            pid = (await tx.read<{ pid: number }>(backend))[0]!.pid;
             begun.open();
             await never.opened;
             return undefined;
@@ -31,10 +33,9 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
       await bench.write("teller", [told("a"), told("b")]);
       await begun.opened;
       const heir = bench.process([listener()]);
-      await bench.pool.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = current_database() and application_name = 'bus process' and state = 'idle in transaction'`,
-      );
+      // What it has locked is its own until it is gone.
+      const terminate = "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1";
+      await expect.poll(async () => (await bench.pool.query(terminate, [pid])).rows).toEqual([]);
       await bench.write("teller", [told("c")], heir.pool);
       // Who was given partitions of its own keeps them for as long as it lives.
       if (abilities.orders === "key") never.open();
@@ -46,14 +47,12 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
 
     it("and begins where the one before it has ended", async () => {
       const first = bench.process([listener()]);
-      expect(
-        await first.bus.reached("teller", await bench.write("teller", [told("a")]), patience.timeout),
-      ).toBe(true);
+      await bench.untilReached(first.bus, "teller", await bench.write("teller", [told("a")]));
       await first.end();
       const last = await bench.write("teller", [told("b")], bench.pool);
       expect(await bench.heard()).toEqual(["a"]);
       const second = bench.process([listener()]);
-      expect(await second.bus.reached("teller", last, patience.timeout)).toBe(true);
+      await bench.untilReached(second.bus, "teller", last);
       expect(await bench.heard()).toEqual(["a", "b"]);
     });
 
@@ -92,7 +91,7 @@ export function describeOnce(bench: BusBench, abilities: BusAbilities): void {
           },
         }),
       ]);
-      await bus.reached("teller", await bench.write("teller", [told("a")]), patience.timeout);
+      await bench.untilReached(bus, "teller", await bench.write("teller", [told("a")]));
       await heard.opened;
       expect(durable).toEqual([["a"]]);
     });
