@@ -18,7 +18,10 @@ let server: Started | undefined;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "holdfast-main-"));
 });
-afterEach(() => server?.child.kill("SIGKILL"));
+afterEach(async () => {
+  const { exitCode, signalCode } = server?.child ?? { exitCode: 0, signalCode: null };
+  if (exitCode === null && signalCode === null) await stopped("SIGKILL");
+});
 afterAll(async () => {
   const left = await findPostmaster(join(directory, "data", "postgres"));
   if (left) await stopPostmaster(join(directory, "data", "postgres"), left.pid);

@@ -25,6 +25,7 @@ async function runListener() {
   let isMended = false;
   ({ bus } = bench.process([stumbling((event) => "poison" in event.data && !isMended)]));
   const position = await bench.write("teller", [told("a"), told("b", { poison: true })]);
+  await bench.untilHeard(["a"]);
   const [letter] = await bench.untilLetters(bus, [{ status: "dead" }]);
   return {
     position,

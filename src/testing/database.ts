@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, beforeAll, inject, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, inject, onTestFinished } from "vitest";
 import type { Pool } from "../platform/postgres/pool.ts";
+import { patience } from "./patience.ts";
 
 export interface TestDatabase {
   url: string;
@@ -33,12 +34,14 @@ export function useTestDatabase(): { readonly url: string } {
 }
 
 async function drop(name: string): Promise<void> {
-  for (let tries = 1; ; tries++) {
+  const giveUpAt = performance.now() + patience.timeout;
+  for (;;) {
     try {
-      return await administer(`DROP DATABASE ${name} WITH (FORCE)`);
+      await administer(`DROP DATABASE ${name} WITH (FORCE)`);
+      return;
     } catch (error) {
-      // A worker of autovacuum is there, which only a superuser may send away; it goes by itself.
-      if ((error as pg.DatabaseError).code !== insufficientPrivilege || tries === 50) throw error;
+      const { code } = error as pg.DatabaseError;
+      if (!inTheWay.has(code) || performance.now() > giveUpAt) throw error;
       await sleep(200);
     }
   }
@@ -55,17 +58,21 @@ export async function takeAway(pool: Pool): Promise<() => Promise<void>> {
   };
   onTestFinished(giveBack);
   await administer(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS false`);
-  await administer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+  const throwOut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
+  await expect.poll(() => administer(throwOut)).toEqual([]);
   return giveBack;
 }
 
-const insufficientPrivilege = "42501";
+const inTheWay = new Set<string | undefined>([
+  "42501", // a worker of autovacuum, which only a superuser may send away; it goes by itself
+  "55006", // somebody who was sent away, and takes his time
+]);
 
-async function administer(statement: string): Promise<void> {
+async function administer(statement: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: inject("databaseAdminUrl") });
   await client.connect();
   try {
-    await client.query(statement);
+    return (await client.query(statement)).rows;
   } finally {
     await client.end();
   }

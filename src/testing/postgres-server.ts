@@ -46,6 +46,6 @@ async function removeLeftBehind(): Promise<void> {
     const cluster = join(parent, name, "postgres");
     const server = await findPostmaster(cluster);
     if (server) await stopPostmaster(cluster, server.pid);
-    await rm(join(parent, name), { recursive: true });
+    await rm(join(parent, name), { recursive: true, force: true });
   }
 }

@@ -218,6 +218,7 @@ describe("what passes is tried again", () => {
     const poisoned: Add[] = [];
     const rolledBack = new EventEmitter();
     const road = roadOf({
+      patienceMs: 3_600_000,
       observer: {
         rollback: () => rolledBack.emit("rollback"),
         poison: (command) => poisoned.push(command),
@@ -271,7 +272,10 @@ describe("what passes is tried again", () => {
 
     it("until room is made", async () => {
       const rolledBack = new EventEmitter();
-      const road = roadOf({ observer: { rollback: () => rolledBack.emit("rollback") } });
+      const road = roadOf({
+        patienceMs: 3_600_000,
+        observer: { rollback: () => rolledBack.emit("rollback") },
+      });
       const submitted = Promise.all(adds(3).map((command) => road.submit(command)));
       await once(rolledBack, "rollback");
       await makeRoom();

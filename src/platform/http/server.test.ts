@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect } from "node:net";
 import { Type } from "typebox";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -321,21 +322,24 @@ describe("failures", () => {
   });
 
   it("answers 503 on open connections while it stops, then closes them", async () => {
+    const slow = "GET /v1/slow HTTP/1.1\r\nHost: a\r\n\r\n";
     const stopping = await startServer((app) => {
       app.get("/v1/slow", { config: { scope: "read" } }, async () => {
+        const nextRequest = once(app.server, "request");
         void app.close();
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await nextRequest;
         return {};
+      });
+      app.addHook("preClose", (done) => {
+        socket.write(slow);
+        done();
       });
     });
     const socket = connect(Number(new URL(stopping.url).port), "127.0.0.1");
-    const slow = "GET /v1/slow HTTP/1.1\r\nHost: a\r\n\r\n";
     let answer = "";
     socket.on("data", (chunk) => {
       answer += chunk;
     });
-    socket.write(slow);
-    await new Promise((resolve) => setTimeout(resolve, 50));
     socket.write(slow);
     await new Promise((resolve) => socket.on("close", resolve));
     expect(answer).toMatch(/^HTTP\/1\.1 200 OK/);

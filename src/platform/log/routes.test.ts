@@ -78,6 +78,9 @@ describe("the feed of events", () => {
 
   it("merges the logs by time and goes on in the middle of a batch", async () => {
     await write("billing", event("Billed", "o1"), event("Billed", "o2"), event("Billed", "o3"));
+    // What is written within a millisecond has the same time.
+    await pool.query("update orders.log set at = at - interval '2 seconds'");
+    await pool.query("update billing.log set at = at - interval '1 second'");
     await write("orders", event("OrderShipped", "o1"), event("OrderShipped", "o2"));
     const expected = ["o1", "o1", "o2", "o3", "o1", "o2"];
     expect(await readAll("limit=1")).toEqual(expected);

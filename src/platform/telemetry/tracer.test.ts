@@ -209,9 +209,9 @@ describe("a collector that is in trouble", () => {
     collector.status = 400;
     for (let i = 0; i < 1_500; i++) tracer.begin([{ id: "a", traceparent: sampled }], describeEvent).end();
     await tracer.shutdown();
-    const complaints = log.filter(({ level }) => level === 40);
-    expect(complaints).toMatchObject([{ msg: expect.stringContaining("they are lost") }]);
-    expect(complaints[0]!.lost).toBeGreaterThan(0);
+    const complaints = () => log.filter(({ level }) => level === 40);
+    await expect.poll(complaints).toMatchObject([{ msg: expect.stringContaining("they are lost") }]);
+    expect(complaints()[0]!.lost).toBeGreaterThan(0);
   });
 
   it("is not waited for when it does not answer", async () => {

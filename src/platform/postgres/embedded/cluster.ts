@@ -96,9 +96,9 @@ async function removeHalfMade(dataDir: string): Promise<void> {
   }
 }
 
-/** The initdb of a killed process writes on, or clears up by itself, until it notices: another ten seconds at most. */
+/** The initdb of a killed process writes on, or clears up by itself, until it notices: on a slow machine for many seconds. */
 async function removeWrittenTo(directory: string): Promise<void> {
-  await rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  await rm(directory, { recursive: true, force: true, maxRetries: 50, retryDelay: 50 });
 }
 
 /** The password of the role holdfast; undefined before the first start. */

@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdir, readdir, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -85,10 +85,14 @@ it("lets the loser of two launches at the same instant adopt the winner's server
 it("begins anew after a process was killed while it made the cluster", async () => {
   const halfMade = async () =>
     (await readdir(embedded.dataDir)).filter((name) => name.startsWith("postgres.new-"));
+  const password = join(embedded.dataDir, "postgres.password");
+  execFileSync("mkfifo", [password]);
   const child = embedded.startInAnotherProcess();
+  await writeFile(password, "read before the cluster is made"); // and afterwards waited for in vain
   await vi.waitFor(async () => expect(await halfMade()).toHaveLength(1), { ...patience, interval: 5 });
   child.kill("SIGKILL");
   await once(child, "exit");
+  await rm(password);
   await expect(access(embedded.cluster)).rejects.toThrow();
 
   const server = await embedded.start();
@@ -124,7 +128,7 @@ it.runIf(process.platform === "linux")(
 it("does not take a stranger with the old pid for its server", async () => {
   await (await embedded.start()).stop();
   // Under PostgreSQL's own account, for to any other it would not be deceived.
-  const stranger = spawn("sleep", ["60"], { ...(await accountFor(embedded.cluster)) });
+  const stranger = spawn("sleep", ["600"], { ...(await accountFor(embedded.cluster)) });
   onTestFinished(() => void stranger.kill());
   await leavePidFile(stranger.pid!, 1);
 
