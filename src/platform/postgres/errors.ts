@@ -47,10 +47,10 @@ export function isConnectionLoss(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== undefined)
     return connectionErrors.has(code) || code.startsWith("08") || code === "57P01" || code === "57P02";
-  // The driver reports a closed socket and a pool that could not connect in time by message alone.
+  // The driver reports a closed socket, and a client or a pool that could not connect in time, by message alone.
   return (
     error instanceof Error &&
-    /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
+    /^(Connection terminated|timeout ex(pired|ceeded when trying to connect)|Client has encountered a connection error)/.test(
       error.message,
     )
   );
