@@ -22,8 +22,8 @@ const database = useLargeDatabase([
           '{"status":"held","expires_at":null,"refusal":null,"as_of":null}', '[]',
           case when not is_open then 'order-' || n end,
           case when not is_open then '{"status":"pending"}'::json end,
-          case when is_open then now() + (n - ${records / 2}) * interval '1 second' end, now(), now(),
-          now() + (n - ${records / 2}) * interval '1 second'
+          case when is_open then now() + (n - ${records / 2}) * interval '1 minute' end, now(), now(),
+          now() + (n - ${records / 2}) * interval '1 minute'
    from (select n, n % ${openEvery} = 0 as is_open from generate_series(1, ${records}) n) as numbered`,
   ...logOf("carts", records / 10),
 ]);

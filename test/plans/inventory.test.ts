@@ -17,7 +17,7 @@ const openEvery = 100;
 const openReservations = records / openEvery;
 const lastOverdue = records / 2;
 
-const sweepAt = `now() + (n - ${lastOverdue}) * interval '1 second'`;
+const sweepAt = `now() + (n - ${lastOverdue}) * interval '1 minute'`;
 const each = `from (select n, 'SKU-' || lpad(n::text, 7, '0') as sku,
                            case when n % ${openEvery} <> 0 then 'released'
                                 when n <= ${lastOverdue} and n % ${2 * openEvery} = 0 then 'confirmed'
