@@ -87,6 +87,7 @@ async function serverProperties(directory, port) {
     // After a crash it waits until it counts as gone, before it may come back.
     "broker.session.timeout.ms": 2_000,
     "broker.heartbeat.interval.ms": 500,
+    "initial.broker.registration.timeout.ms": 240_000,
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 500,
     "offsets.topic.num.partitions": 4,
@@ -163,19 +164,23 @@ async function startedUp(server, logFile, onLine) {
 
 function copyJars() {
   const partly = `${jars}-${process.pid}`;
-  run("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${partly}`]);
+  download("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${partly}`]);
   // Whoever finds the folder finds all of it.
   rmSync(jars, { recursive: true, force: true });
   renameSync(partly, jars);
 }
 
-function run(program, options) {
-  const done = spawnSync(program, options, { stdio: ["ignore", "inherit", "inherit"] });
-  if (done.status !== 0) {
-    throw new Error(
-      `\`${program} ${options.join(" ")}\` failed. Put right what it says above, then start again.`,
-    );
+const downloadTries = 3;
+
+/** What one try has downloaded stays in Maven's repository for the next. */
+function download(program, options) {
+  for (let tries = 0; tries < downloadTries; tries++) {
+    const done = spawnSync(program, options, { stdio: ["ignore", "inherit", "inherit"] });
+    if (done.status === 0) return;
   }
+  throw new Error(
+    `\`${program} ${options.join(" ")}\` failed. Put right what it says above, then start again.`,
+  );
 }
 
 function linesOf(properties) {

@@ -17,7 +17,7 @@ const programs = [
   "/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server",
   "/usr/local/opt/rabbitmq/sbin/rabbitmq-server",
 ];
-const startTimeoutMs = 90_000;
+const startTimeoutMs = 240_000;
 const stopTimeoutMs = 30_000;
 
 export function isInstalled() {

@@ -1,6 +1,3 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
-
 export const brokerNames = ["kafka", "rabbitmq"] as const;
 export type BrokerName = (typeof brokerNames)[number];
 
@@ -58,11 +55,6 @@ export async function startBroker(
   return { address: (broker.brokers ?? broker.url)!, kill: broker.kill, stop: broker.stop };
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return address.port;
-}
+export const { freePort }: { freePort(): Promise<number> } = await import(
+  new URL("../../scripts/brokers/free-port.mjs", import.meta.url).href
+);
