@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, it, vi } from "vitest";
-import type { StockRecord } from "../../src/services/inventory/contract/index.ts";
+import type { Line, StockRecord } from "../../src/services/inventory/contract/index.ts";
 import { describeKafka, useKafka } from "../../src/testing/brokers.ts";
 import { brokerSettings } from "../../src/testing/house.ts";
 import { patience } from "../../src/testing/patience.ts";
@@ -23,11 +23,10 @@ describeKafka("a program that knows the document and a plain client of Kafka", (
 
   function start(): void {
     child = spawn(process.execPath, [program, kafka.brokers, prefix], { stdio: ["ignore", "pipe", "pipe"] });
-    const listen = (chunk: Buffer) => {
-      said += chunk;
+    const listen = (text: string) => {
+      said += text;
     };
-    child.stdout!.on("data", listen);
-    child.stderr!.on("data", listen);
+    for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding("utf8").on("data", listen);
   }
   afterAll(async () => {
     if (child === undefined || child.exitCode !== null) return;
@@ -38,14 +37,18 @@ describeKafka("a program that knows the document and a plain client of Kafka", (
   it("knows what can be sold, from the oldest message on", async () => {
     const skus = await Promise.all([10, 20, 30].map((quantity) => shop.stocked(quantity)));
     await shop.held(line(skus[0]!, 4));
-    await shop.order({ lines: [line(skus[1]!, 3), line(skus[2]!, 1)], wait: 20 });
-    await shop.settled();
+    await completed([line(skus[1]!, 3), line(skus[2]!, 1)]);
     start();
     await expectMirrored([6, 17, 29]);
 
-    await shop.order({ lines: [line(skus[0]!, 2)], wait: 20 });
+    await completed([line(skus[0]!, 2)]);
     await expectMirrored([4, 17, 29]);
   });
+
+  async function completed(lines: Line[]): Promise<void> {
+    await shop.becomes(await shop.ordered({ lines }), "completed");
+    await shop.settled();
+  }
 
   async function expectMirrored(available: readonly number[]): Promise<void> {
     const records: StockRecord[] = await shop.pages("/v1/stock", 100);

@@ -80,6 +80,7 @@ class Run {
     await Promise.all([this.start(), this.stockUp()]);
     const topics = services.map((service) => this.topicOf(service));
     this.witness = await Witness.of(this.name, address, topics);
+    await vi.waitFor(() => expect(this.published()).toBeGreaterThan(0), patience);
     this.work = this.keepCounting();
   }
 
@@ -153,6 +154,7 @@ class Run {
   async haltBeforeCursorsAreSaved() {
     const client = await this.pool.connect();
     await client.query("begin");
+    await client.query("set local idle_in_transaction_session_timeout = 0");
     await client.query("select pg_advisory_xact_lock(4711)");
     await this.pool.query(haltingTrigger);
     let isHalting = true;
@@ -214,7 +216,7 @@ function countOf(quantity_on_hand: number) {
 }
 
 const haltingTrigger = `
-  create or replace function halt() returns trigger language plpgsql as $$
+  create or replace function halt() returns trigger language plpgsql set lock_timeout = 0 as $$
   begin
     perform pg_advisory_xact_lock_shared(4711);
     return new;
