@@ -226,7 +226,10 @@ async function counts(shop: Shop): Promise<void> {
 async function carts(shop: Shop): Promise<void> {
   const sku = await shop.stocked(20);
   const [left, bought] = [shop.fresh("cart"), shop.fresh("cart")];
-  for (const cart of [left, bought]) await shop.put(`/v1/carts/${cart}`, { lines: [line(sku, 3)] });
+  for (const cart of [left, bought]) {
+    await shop.put(`/v1/carts/${cart}`, { lines: [line(sku, 3)] });
+    await shop.shows(`/v1/carts/${cart}`, { hold: { status: "held" } });
+  }
   await shop.delete(`/v1/carts/${left}`);
   const checkout = { customer_id: "anna", payment: { token: "tok_ok" } };
   const { body } = await shop.post(`/v1/carts/${bought}/checkout`, checkout);

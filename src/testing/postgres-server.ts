@@ -17,7 +17,7 @@ const settings = {
   full_page_writes: "off",
   wal_level: "minimal",
   max_wal_senders: "0",
-  max_connections: "400",
+  max_connections: "800",
 };
 
 /** One PostgreSQL for the whole test run: HOLDFAST_TEST_DATABASE_URL, else an embedded one that leaves nothing. */

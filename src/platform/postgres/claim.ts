@@ -7,7 +7,7 @@ export interface Claim {
 
 const key = 7400;
 // What held it may have been killed a moment ago, and PostgreSQL is about to notice.
-const patienceMs = 3_000;
+const patienceMs = 10_000;
 
 /**
  * Makes this process the only server on an embedded database; otherwise the one would stop PostgreSQL under the other.
