@@ -13,6 +13,8 @@ afterAll(() => server?.stop());
 
 const latency_ms = expect.any(Number);
 const called = { breaker: "closed", calls_in_flight: 0, calls_waiting: 0 };
+/** The storefront is one of them, too, once it has saved its place. */
+const followers = ["carts", "fulfillment", "inventory", "orders", "payments"];
 const consumer = {
   lag: expect.any(Number),
   lag_seconds: expect.any(Number),
@@ -22,49 +24,43 @@ const consumer = {
 
 it("tells of each dependency how it is", async () => {
   expect((await server.order("first", { sku: "MUG" })).body.status).toBe("completed");
-  const { status, body } = await server.ask("GET", "/health");
-  expect([status, body]).toEqual([
-    200,
-    {
-      status: "ok",
-      dependencies: {
-        database: { status: "up", latency_ms },
-        bus: {
-          status: "up",
-          latency_ms,
-          details: {
-            consumers: {
-              carts: consumer,
-              fulfillment: consumer,
-              inventory: consumer,
-              orders: consumer,
-              payments: consumer,
+  await expect
+    .poll(() => server.ask("GET", "/health"))
+    .toEqual({
+      status: 200,
+      body: {
+        status: "ok",
+        dependencies: {
+          database: { status: "up", latency_ms },
+          bus: {
+            status: "up",
+            latency_ms,
+            details: {
+              consumers: expect.objectContaining(
+                Object.fromEntries(followers.map((group) => [group, consumer])),
+              ),
+            },
+          },
+          gateway: { status: "up", latency_ms, details: called },
+          carrier: { status: "up", latency_ms, details: called },
+          storefront: {
+            status: "up",
+            latency_ms,
+            details: {
+              as_of: expect.stringMatching(/^\d{4}-.*Z$/),
+              age_ms: expect.any(Number),
+              position: expect.any(Number),
             },
           },
         },
-        gateway: { status: "up", latency_ms, details: called },
-        carrier: { status: "up", latency_ms, details: called },
-        storefront: {
-          status: "up",
-          latency_ms,
-          details: {
-            as_of: expect.stringMatching(/^\d{4}-.*Z$/),
-            age_ms: expect.any(Number),
-            position: expect.any(Number),
-          },
-        },
       },
-    },
-  ]);
+    });
 });
 
 it("comes to a lag of nothing when all is done", async () => {
   const lags = async () => {
     const { consumers } = (await server.ask("GET", "/health")).body.dependencies.bus.details;
-    return Object.values<{ lag: number; lag_seconds: number }>(consumers).map((group) => [
-      group.lag,
-      group.lag_seconds,
-    ]);
+    return followers.map((group) => [consumers[group].lag, consumers[group].lag_seconds]);
   };
   await expect.poll(lags).toEqual(Array(5).fill([0, 0]));
 });
@@ -79,15 +75,16 @@ async function untilBreakerOf(outside: "gateway" | "carrier", path: string): Pro
   );
   for (const { status } of await Promise.all(places)) expect(status).toBe(202);
 
-  const health = async () => (await server.ask("GET", "/health")).body.dependencies[outside];
+  const health = () => server.ask("GET", "/health");
   const degraded = { status: "degraded", details: { breaker: expect.stringMatching(/^(open|half_open)$/) } };
-  await expect.poll(health).toMatchObject(degraded);
-  const { status, body } = await server.ask("GET", "/health");
-  expect([status, body.status]).toEqual([200, "degraded"]);
-  expect((await server.ask("GET", "/readyz")).status).toBe(200);
+  await expect
+    .poll(health)
+    .toMatchObject({ status: 200, body: { status: "degraded", dependencies: { [outside]: degraded } } });
+  await expect.poll(async () => (await server.ask("GET", "/readyz")).status).toBe(200);
 
   await behave(false);
-  await expect.poll(health).toMatchObject({ status: "up", details: { breaker: "closed" } });
+  const up = { status: "up", details: { breaker: "closed" } };
+  await expect.poll(health).toMatchObject({ body: { dependencies: { [outside]: up } } });
 }
 
 it("is degraded, and ready all the same, while the gateway is left alone", async () => {

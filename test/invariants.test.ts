@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { createHoldfast, type Holdfast } from "../src/index.ts";
 import { createPool, type Pool } from "../src/platform/postgres/pool.ts";
 import { createLogger } from "../src/platform/telemetry/logger.ts";
 import { createRegistry } from "../src/platform/telemetry/metrics.ts";
 import { useTestDatabase } from "../src/testing/database.ts";
 import { startServer, type TestServer } from "../src/testing/http-server.ts";
+import { patience } from "../src/testing/patience.ts";
 
 const database = useTestDatabase();
 const registry = createRegistry();
@@ -33,7 +34,8 @@ async function violations(): Promise<number | undefined> {
 it("sets aside the command that would break the golden rule, raises the alarm and carries out the rest", async () => {
   for (const sku of ["MUG", "PEN"]) {
     await engine.putProduct(sku, { name: sku, skus: [{ sku, price_minor: 100, currency: "EUR" }] });
-    await engine.count({ store_id: "main", sku }, 100, { reason: "first count" });
+    const count = () => engine.count({ store_id: "main", sku }, 100, { reason: "first count" });
+    await vi.waitFor(async () => expect(await count()).toMatchObject({ accepted: true }), patience);
   }
   const line = (sku: string) => ({ store_id: "main", sku, quantity: 3 });
   await engine.reserve("forgotten", [line("MUG")]);

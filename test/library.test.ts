@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { createHoldfast, InvalidInput } from "../src/index.ts";
 import { useTestDatabase } from "../src/testing/database.ts";
+import { patience } from "../src/testing/patience.ts";
 
 const database = useTestDatabase();
 
@@ -41,7 +42,8 @@ it("keeps two engines in one process apart and lets both finish", async () => {
     createHoldfast({ databaseUrl: database.url }),
   ]);
   await one.putProduct("bowl", { name: "Bowl", skus: [{ sku: "BOWL", price_minor: 1, currency: "EUR" }] });
-  await two.count({ store_id: "main", sku: "BOWL" }, 1, { reason: "first count" });
+  const count = () => two.count({ store_id: "main", sku: "BOWL" }, 1, { reason: "first count" });
+  await vi.waitFor(async () => expect(await count()).toMatchObject({ accepted: true }), patience);
   const lines = [{ store_id: "main", sku: "BOWL", quantity: 1 }];
   const answers = await Promise.all([one.reserve("bowl-1", lines), two.reserve("bowl-2", lines)]);
   expect(answers.map((answer) => answer.accepted).sort()).toEqual([false, true]);

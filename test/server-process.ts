@@ -42,7 +42,7 @@ export class ServerProcess {
     const url = await new Promise<string>((resolve, reject) => {
       const listen = (chunk: Buffer) => {
         said += chunk;
-        const ready = /^Holdfast is ready at (\S+)$/m.exec(said);
+        const ready = /^Holdfast is ready at (\S+)\n/m.exec(said);
         if (ready) resolve(ready[1]!);
       };
       child.stdout.on("data", listen);

@@ -1,8 +1,9 @@
 import { tmpdir } from "node:os";
 import { pino } from "pino";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { type RunningServer, startServer } from "../src/main.ts";
 import { loadConfig } from "../src/platform/config.ts";
+import { patience } from "../src/testing/patience.ts";
 
 export interface Answer {
   readonly status: number;
@@ -61,18 +62,32 @@ export class WholeServer {
     const skus = [{ sku, price_minor: 1_000, currency: "EUR" }];
     const put = await this.ask("PUT", `/v1/products/${sku}`, { name: sku, skus });
     expect(put.status).toBeLessThan(300);
-    const counted = await this.ask("PUT", `/v1/stock/main/${sku}`, { quantity_on_hand, reason: "delivery" });
-    expect(counted.status).toBeLessThan(300);
+    // A product waits for the inventory no longer than a moment.
+    await vi.waitFor(async () => {
+      const count = { quantity_on_hand, reason: "delivery" };
+      expect((await this.ask("PUT", `/v1/stock/main/${sku}`, count)).status).toBeLessThan(300);
+    }, patience);
   }
 
-  /** Places an order and waits until it has ended, or for `wait` seconds. */
+  /** Places an order and waits until it has ended, unless `wait` is 0; answers with how it was answered at first. */
   async order(
     key: string,
-    { sku, quantity = 1, token = "tok_ok", wait = 20, headers = {} }: WantedOrder,
+    { sku, quantity = 1, token = "tok_ok", wait = 30, headers = {} }: WantedOrder,
   ): Promise<Answer> {
     const body = { customer_id: "ada", lines: [{ store_id: "main", sku, quantity }], payment: { token } };
     const preference = { "idempotency-key": key, prefer: `wait=${wait}` };
-    return this.ask("POST", "/v1/orders", body, { ...preference, ...headers });
+    const placed = await this.ask("POST", "/v1/orders", body, { ...preference, ...headers });
+    if (placed.status !== 202 || wait === 0) return placed;
+    return { status: placed.status, body: await this.ended(placed.body.id) };
+  }
+
+  /** The order once it has ended. */
+  async ended(id: string): Promise<Answer["body"]> {
+    return vi.waitFor(async () => {
+      const { body } = await this.ask("GET", `/v1/orders/${id}`);
+      expect(body).toMatchObject({ deadline: null });
+      return body;
+    }, patience);
   }
 }
 

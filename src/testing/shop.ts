@@ -187,6 +187,21 @@ export class Shop {
     return body.id;
   }
 
+  /** How a new order has ended, which may take longer than a request can wait. */
+  async outcome(wanted: WantedOrder) {
+    const { body } = await this.order({ wait: 30, ...wanted });
+    return this.shows(`/v1/orders/${body.id}`, { deadline: null });
+  }
+
+  /** The bank has been asked to charge the order late, and says yes now. */
+  async moneyComes(id: string): Promise<void> {
+    const settle = `update payments.simulated_bank set settles_at = clock_timestamp()
+                    where id = $1 and status = 'pending'`;
+    await vi.waitFor(async () => {
+      expect((await this.poolOf("payments").query(settle, [id])).rowCount).toBe(1);
+    }, patience);
+  }
+
   cancel(id: string, wait?: number): Promise<HttpAnswer> {
     const prefer = wait === undefined ? undefined : { prefer: `wait=${wait}` };
     return this.post(`/v1/orders/${id}/cancel`, { reason: "changed my mind" }, prefer);
