@@ -58,7 +58,11 @@ async function tradeABit(): Promise<void> {
     );
   }
   const checkout = { payment: { token: "tok_ok" } };
-  const { body: order } = await server.ask("POST", "/v1/carts/c1/checkout", checkout);
+  const order = await vi.waitFor(async () => {
+    const { status, body } = await server.ask("POST", "/v1/carts/c1/checkout", checkout);
+    expect(status).toBe(202);
+    return body;
+  }, patience);
   expect((await server.ended(order.id)).status).toBe("completed");
   expect((await server.ask("DELETE", "/v1/carts/c2")).status).toBe(204);
 }
