@@ -243,24 +243,18 @@ async function ends(shop: Shop): Promise<void> {
   await shop.becomes(await order(9, "tok_ok"), "rejected");
   await shop.becomes(await order(1, "tok_declined"), "payment_failed");
   const late = await order(1, untilSettled);
-  await isPending(shop, late);
+  await untilAsked(shop, late);
   await shop.cancel(late);
-  await settle(shop, late);
+  await shop.moneyComes(late);
   await shop.shows(`/v1/payments/${late}`, { status: "refunded" });
 }
 
-/** A token with which the bank takes its time, until `settle`. */
+/** A token with which the bank takes its time, until the money comes. */
 const untilSettled = "tok_late_90000";
 
-async function isPending(shop: Shop, id: string): Promise<void> {
+async function untilAsked(shop: Shop, id: string): Promise<void> {
   const pending = "select from payments.simulated_bank where id = $1 and status = 'pending'";
   await expect.poll(async () => (await shop.poolOf("payments").query(pending, [id])).rowCount).toBe(1);
-}
-
-async function settle(shop: Shop, id: string): Promise<void> {
-  const pool = shop.poolOf("payments");
-  await pool.query("update payments.simulated_bank set settles_at = now() where id = $1", [id]);
-  await pool.query("update payments.payments set next_try_at = now() where id = $1 and worker is null", [id]);
 }
 
 async function outage(shop: Shop): Promise<void> {
@@ -307,14 +301,14 @@ const expired = "update inventory.reservations set expires_at = now(), sweep_at 
 async function lateMoney(shop: Shop): Promise<void> {
   const orders = [await shop.stocked(2), await shop.stocked(2)].map(async (sku) => {
     const id = await shop.ordered({ lines: [line(sku, 2)], token: untilSettled });
-    await isPending(shop, id);
+    await untilAsked(shop, id);
     await shop.poolOf("inventory").query(expired, [id]);
     await shop.stockIs(sku, 2, 0);
     return { sku, id };
   });
   const [lucky, unlucky] = await Promise.all(orders);
   await shop.put(`/v1/stock/main/${unlucky!.sku}`, { quantity_on_hand: 0, reason: "flood" });
-  for (const { id } of [lucky!, unlucky!]) await settle(shop, id);
+  for (const { id } of [lucky!, unlucky!]) await shop.moneyComes(id);
   await shop.becomes(unlucky!.id, "expired");
   await shop.becomes(lucky!.id, "paid");
 }
