@@ -67,10 +67,13 @@ export class Follower implements BrokerFollower {
     if (this.isClosed) return;
     this.isClosed = true;
     await this.commits.close();
-    for (const { partition, node } of this.partitions.values()) this.fetcherOf(node)?.remove(partition);
-    await this.member.close();
-    for (const { partition } of this.partitions.values()) this.end(partition);
+    for (const { partition, node } of this.partitions.values()) {
+      this.fetcherOf(node)?.remove(partition);
+      this.end(partition);
+    }
     this.partitions.clear();
+    // From now on they are somebody else's.
+    await this.member.close();
     this.options.closed();
   }
 
