@@ -3,28 +3,19 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 
 /**
- * A port that nobody listens on now: `wanted` if it is free, any other otherwise. It is none of those that systems give
- * to whoever does not mind which, so that it is still free when a broker takes it, and while that is away.
+ * A port that nobody listens on now: `wanted` if it is free, any other otherwise. It lies below those that systems give
+ * away, to connections too, so that nobody is given it until it is used, or while whoever uses it is down.
  */
-export async function freePort(wanted = anyPort()) {
+export async function freePort(wanted = randomInt(10_000, 32_000)) {
   const server = createServer();
   server.listen(wanted, "127.0.0.1");
   try {
     await once(server, "listening");
   } catch (error) {
-    if (error.code !== "EADDRINUSE") throw error;
+    if (error.code !== "EADDRINUSE" && error.code !== "EACCES") throw error;
     return freePort();
   }
   server.close();
   await once(server, "close");
   return wanted;
-}
-
-const given = new Set();
-
-function anyPort() {
-  const port = randomInt(10_000, 32_768);
-  if (given.has(port)) return anyPort();
-  given.add(port);
-  return port;
 }

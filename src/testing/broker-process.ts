@@ -36,6 +36,10 @@ const scripts: Record<BrokerName, BrokerScript> = {
   rabbitmq: await scriptOf("rabbitmq"),
 };
 
+export const { freePort }: { freePort(): Promise<number> } = await import(
+  new URL("../../scripts/brokers/free-port.mjs", import.meta.url).href
+);
+
 /** They are plain JavaScript, since they run before anything is installed or built. */
 async function scriptOf(name: BrokerName): Promise<BrokerScript> {
   return import(new URL(`../../scripts/brokers/${name}.mjs`, import.meta.url).href);
@@ -54,7 +58,3 @@ export async function startBroker(
   const broker = await scripts[name].start({ directory, port, ...settings });
   return { address: (broker.brokers ?? broker.url)!, kill: broker.kill, stop: broker.stop };
 }
-
-export const { freePort }: { freePort(): Promise<number> } = await import(
-  new URL("../../scripts/brokers/free-port.mjs", import.meta.url).href
-);

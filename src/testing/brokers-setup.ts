@@ -21,7 +21,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const directory = await mkdtemp(join(tmpdir(), `holdfast-brokers-${process.pid}-`));
   const running = new Map<BrokerName, Promise<BrokerProcess>>();
 
-  const server = createServer((request, response) => {
+  // Who asks closes the connection: one that is closed here may just be used for the next question.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     const name = request.url!.slice(1) as BrokerName;
     if (!running.has(name)) running.set(name, startBroker(name, join(directory, name)));
     running.get(name)!.then(
