@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { BusBench, listener, told, writeDown } from "../../../testing/bus-contract/bench.ts";
+import { patience } from "../../../testing/patience.ts";
 import { createPool, type Pool } from "../../postgres/pool.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import { createRegistry } from "../../telemetry/metrics.ts";
@@ -96,7 +97,7 @@ it.each(losses)(
     await bench.write("teller", [told("doubtful")], bench.pool);
     await bench.untilHeard(["before", "doubtful"]);
     const last = await bench.write("teller", [told("after")], bench.pool);
-    expect(await bus.reached("teller", last, 20_000)).toBe(true);
+    expect(await bus.reached("teller", last, patience.timeout)).toBe(true);
     expect(await bench.heard()).toEqual(["before", "doubtful", "after"]);
     expect(wire.cuts).toBe(cutsBefore + 1);
     await expect.poll(() => concluded).toEqual(["before", "doubtful", "after"]);
