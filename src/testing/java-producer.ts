@@ -8,6 +8,9 @@ const { classPath }: { readonly classPath: string } = await import(
 
 export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
+/** However slow Java is, its patience does not run out, and it sends together what fits, at the end at the latest. */
+const patience = ["--request-timeout-ms=60000", "--message-send-max-retries=1000", "--timeout=60000"];
+
 /** As anybody's Java client would: one message for each line, compressed together. */
 export async function sendFromJava(
   brokers: string,
@@ -16,7 +19,7 @@ export async function sendFromJava(
   lines: readonly string[],
 ): Promise<void> {
   const settings = ["--bootstrap-server", brokers, "--topic", topic, "--compression-codec", codec];
-  const java = spawn("java", ["-cp", classPath, "kafka.tools.ConsoleProducer", ...settings], {
+  const java = spawn("java", ["-cp", classPath, "kafka.tools.ConsoleProducer", ...settings, ...patience], {
     stdio: ["pipe", "ignore", "ignore"],
   });
   java.stdin.end(lines.map((line) => `${line}\n`).join(""));

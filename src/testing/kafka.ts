@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { type API, Connection } from "@platformatic/kafka";
 import { Registry } from "prom-client";
 import { afterEach, expect } from "vitest";
 import type {
@@ -10,8 +11,9 @@ import type {
 } from "../platform/bus/broker/broker.ts";
 import { createKafkaBroker, type KafkaOptions } from "../platform/bus/kafka/index.ts";
 import { createLogger } from "../platform/telemetry/logger.ts";
+import { patience } from "./patience.ts";
 
-/** Clients that end with the test that opened them. */
+/** Clients that end with the test that opened them. However slow they are, they count as alive. */
 export class KafkaBench {
   private readonly brokers: () => string;
   private readonly open: Broker[] = [];
@@ -28,7 +30,10 @@ export class KafkaBench {
       brokers: [this.brokers()],
       groupPrefix: "test.",
       partitions: 3,
-      sessionTimeoutMs: 2_000,
+      // What is published may tell of times long ago.
+      retentionMs: -1,
+      requestTimeoutMs: patience.timeout,
+      sessionTimeoutMs: 60_000,
       logger: createLogger("silent"),
       registry: new Registry(),
       ...changes,
@@ -43,6 +48,19 @@ export class KafkaBench {
     const topic = newName();
     await broker.createTopics([topic]);
     return [broker, topic];
+  }
+}
+
+/** As tools do, with a connection of its own. */
+export async function ask<A extends unknown[], R>(brokers: string, api: API<A, R>, ...args: A): Promise<R> {
+  const [host, port] = brokers.split(":") as [string, string];
+  const { timeout } = patience;
+  const connection = new Connection("tool", { connectTimeout: timeout, requestTimeout: timeout });
+  await connection.connect(host, Number(port));
+  try {
+    return await api.async(connection, ...args);
+  } finally {
+    await connection.close();
   }
 }
 

@@ -3,6 +3,8 @@ import { describeKafka, ownKafka } from "../../../testing/brokers.ts";
 import { KafkaBench, Listener, newName, numbered, until, upTo } from "../../../testing/kafka.ts";
 import type { Broker } from "../broker/broker.ts";
 
+/** So that the outage outlives what is patient. */
+const impatient = { requestTimeoutMs: 2_000, sessionTimeoutMs: 2_000 };
 const unreachable = { code: "bus.unreachable", retryable: true };
 
 describeKafka("while Kafka is away", () => {
@@ -10,7 +12,8 @@ describeKafka("while Kafka is away", () => {
   const bench = new KafkaBench(() => kafka.address);
 
   it("everything arrives, in the order of each key, when it was killed in the middle", async () => {
-    const [broker, topic] = await bench.brokerWithTopic({ requestTimeoutMs: 2_000 });
+    const [, topic] = await bench.brokerWithTopic();
+    const broker = bench.broker(impatient);
     const listener = new Listener(broker, topic);
     let published = 0;
     const publishing = (async () => {
@@ -23,13 +26,13 @@ describeKafka("while Kafka is away", () => {
     await kafka.start();
     await publishing;
     await listener.untilHas(upTo(3_000));
-    expect(broker.state().isUp).toBe(true);
+    await until(() => broker.state().isUp);
   });
 
   it("calls fail in bounded time, and may be tried again; what begins then goes on when it is back", async () => {
     await kafka.stop();
     const topic = newName();
-    const broker = bench.broker({ requestTimeoutMs: 500 });
+    const broker = bench.broker({ ...impatient, requestTimeoutMs: 500 });
     expect(broker.state()).toMatchObject({ isUp: false });
     const listener = new Listener(broker, topic);
     const calls = [
@@ -51,7 +54,8 @@ describeKafka("while Kafka is away", () => {
   });
 
   it("clients close all the same, and let go of what they had", async () => {
-    const [broker, topic] = await bench.brokerWithTopic({ requestTimeoutMs: 1_000 });
+    const [, topic] = await bench.brokerWithTopic();
+    const broker = bench.broker(impatient);
     const listener = new Listener(broker, topic);
     await until(() => listener.owned.size === 3);
     await kafka.kill();
