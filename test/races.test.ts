@@ -8,15 +8,13 @@ import { line, type Shop, useShop } from "../src/testing/shop.ts";
 const groups = ["inventory", "orders", "payments", "fulfillment", "carts"];
 
 describe("a payment that succeeds after its hold has expired", () => {
-  // Long enough for a slow machine to be at the gateway before the hold ends.
-  const shop = useShop({ holdTtlSeconds: 6 });
-  const late = "tok_late_3600";
+  const shop = useShop();
   afterAll(() => shop.addsUp());
 
   it("takes the stock again when it is still there, and the order is completed", async () => {
     const sku = await shop.stocked(2);
-    const id = await shop.ordered({ lines: [line(sku, 2)], token: late });
-    await shop.becomes(id, "reserved");
+    const id = await shop.unpaid([line(sku, 2)]);
+    await shop.holdRunsOut(id);
     await shop.stockIs(sku, 2, 0);
     expect((await shop.get(`/v1/orders/${id}`)).body.status).toBe("reserved");
 
@@ -31,8 +29,8 @@ describe("a payment that succeeds after its hold has expired", () => {
 
   it("goes back when somebody else has bought the stock meanwhile, and nothing is shipped", async () => {
     const sku = await shop.stocked(2);
-    const id = await shop.ordered({ lines: [line(sku, 2)], token: late });
-    await shop.becomes(id, "reserved");
+    const id = await shop.unpaid([line(sku, 2)]);
+    await shop.holdRunsOut(id);
     await shop.stockIs(sku, 2, 0);
     expect((await shop.outcome({ lines: [line(sku, 1)] })).status).toBe("completed");
 
@@ -49,8 +47,8 @@ describe("a payment that succeeds after its hold has expired", () => {
 
   it("of an order that was cancelled when its hold had expired takes nothing again", async () => {
     const sku = await shop.stocked(2);
-    const id = await shop.ordered({ lines: [line(sku, 2)], token: late });
-    await shop.becomes(id, "reserved");
+    const id = await shop.unpaid([line(sku, 2)]);
+    await shop.holdRunsOut(id);
     await shop.stockIs(sku, 2, 0);
 
     expect((await shop.cancel(id)).body.status).toBe("cancelled");

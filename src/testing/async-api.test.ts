@@ -242,19 +242,10 @@ async function ends(shop: Shop): Promise<void> {
   await shop.becomes(await order(1, "tok_ok"), "completed");
   await shop.becomes(await order(9, "tok_ok"), "rejected");
   await shop.becomes(await order(1, "tok_declined"), "payment_failed");
-  const late = await order(1, untilSettled);
-  await untilAsked(shop, late);
+  const late = await shop.unpaid([line(sku, 1)]);
   await shop.cancel(late);
   await shop.moneyComes(late);
   await shop.shows(`/v1/payments/${late}`, { status: "refunded" });
-}
-
-/** A token with which the bank takes its time, until the money comes. */
-const untilSettled = "tok_late_90000";
-
-async function untilAsked(shop: Shop, id: string): Promise<void> {
-  const pending = "select from payments.simulated_bank where id = $1 and status = 'pending'";
-  await expect.poll(async () => (await shop.poolOf("payments").query(pending, [id])).rowCount).toBe(1);
 }
 
 async function outage(shop: Shop): Promise<void> {
@@ -295,14 +286,11 @@ async function tooLate(shop: Shop, id: string): Promise<void> {
   await shop.becomes(id, "completed");
 }
 
-const expired = "update inventory.reservations set expires_at = now(), sweep_at = now() where order_id = $1";
-
 /** Payments that succeed when their holds have expired: one finds the stock again, the other does not. */
 async function lateMoney(shop: Shop): Promise<void> {
   const orders = [await shop.stocked(2), await shop.stocked(2)].map(async (sku) => {
-    const id = await shop.ordered({ lines: [line(sku, 2)], token: untilSettled });
-    await untilAsked(shop, id);
-    await shop.poolOf("inventory").query(expired, [id]);
+    const id = await shop.unpaid([line(sku, 2)]);
+    await shop.holdRunsOut(id);
     await shop.stockIs(sku, 2, 0);
     return { sku, id };
   });

@@ -193,13 +193,26 @@ export class Shop {
     return this.shows(`/v1/orders/${body.id}`, { deadline: null });
   }
 
-  /** The bank has been asked to charge the order late, and says yes now. */
-  async moneyComes(id: string): Promise<void> {
-    const settle = `update payments.simulated_bank set settles_at = clock_timestamp()
-                    where id = $1 and status = 'pending'`;
+  /** A new order for which the bank has been asked, and takes its time until `moneyComes`. */
+  async unpaid(lines: Line[]): Promise<string> {
+    const id = await this.ordered({ lines, token: "tok_late_3600" });
+    const asked = "select from payments.simulated_bank where id = $1 and status = 'pending'";
     await vi.waitFor(async () => {
-      expect((await this.poolOf("payments").query(settle, [id])).rowCount).toBe(1);
+      expect((await this.poolOf("payments").query(asked, [id])).rowCount).toBe(1);
     }, patience);
+    return id;
+  }
+
+  /** The bank says yes. */
+  async moneyComes(id: string): Promise<void> {
+    const settle = "update payments.simulated_bank set settles_at = clock_timestamp() where id = $1";
+    await this.poolOf("payments").query(settle, [id]);
+  }
+
+  async holdRunsOut(id: string): Promise<void> {
+    const runOut =
+      "update inventory.reservations set expires_at = now(), sweep_at = now() where order_id = $1";
+    await this.poolOf("inventory").query(runOut, [id]);
   }
 
   cancel(id: string, wait?: number): Promise<HttpAnswer> {
@@ -250,6 +263,7 @@ export class Shop {
   async holdUp(group: string): Promise<() => Promise<void>> {
     const client = await this.poolOf(group).connect();
     await client.query("begin");
+    await client.query("set local idle_in_transaction_session_timeout = 0");
     await client.query(`select from ${group}.cursors order by topic for update`);
     this.heldUp.add(group);
     const letGo = async () => {
