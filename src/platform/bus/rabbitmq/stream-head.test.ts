@@ -64,7 +64,7 @@ describeRabbitmq("groups of one process", () => {
     await until(() => slow.length === end + 15_001);
   });
 
-  it("share no more than a bounded number of messages", async () => {
+  it("share no more than a bounded number of messages, and no reading that was lost", async () => {
     const [broker, topic] = await bench.brokerWithTopic();
     const logger = createLogger("silent");
     const options = { url: rabbitmq.url, name: "test", tls: undefined, timeoutMs: patience.timeout, logger };
@@ -81,20 +81,33 @@ describeRabbitmq("groups of one process", () => {
     end += 12_000;
     await until(() => head.holds(end));
     expect(head.holds(early)).toBe(false);
-    expect(await head.next(early)).toBeUndefined();
+    const { reading } = head;
+    expect(await head.next(early, reading)).toBeUndefined();
     expect(head.holds(end - 10_000)).toBe(true);
     expect(head.holds(end - 10_001)).toBe(false);
     expect(head.holds(end + 1)).toBe(false);
-    const given = await head.next(end - 10_000);
+    const given = await head.next(end - 10_000, reading);
     expect(given!.map(numberOf)).toEqual(upTo(end - 9_000, end - 10_000));
 
-    const coming = head.next(end);
+    const coming = head.next(end, reading);
     await broker.publish(topic, numbered(end, 1));
     expect((await coming)!.map(numberOf)).toEqual([end]);
-    const lost = expect(head.next(end + 1)).rejects.toMatchObject({ code: "bus.unreachable" });
+    end += 1;
+    const unreachable = { code: "bus.unreachable" };
+    const waiting = expect(head.next(end, reading)).rejects.toMatchObject(unreachable);
     await head.leave();
-    await lost;
+    await waiting;
     expect(head.holds(end)).toBe(false);
+
+    // Who was busy when it was lost is told as well, although the next reading has what he asks for.
+    head.enter();
+    await until(async () => {
+      await broker.publish(topic, numbered(end++, 1));
+      return head.holds(end - 1);
+    });
+    await expect(head.next(end - 1, reading)).rejects.toMatchObject(unreachable);
+    expect((await head.next(end - 1, head.reading))!.map(numberOf)).toEqual([end - 1]);
+    await head.leave();
     await connection.close();
   });
 });

@@ -15,6 +15,9 @@ export interface StreamHeadOptions {
   readonly logger: Logger;
 }
 
+/** Without a gap. When it is lost, the next one may be of another stream, which was made anew under the same name. */
+export type Reading = symbol;
+
 const messagesKept = 10_000;
 const charactersKept = 4_000_000;
 
@@ -26,7 +29,8 @@ export class StreamHead {
   private readonly options: StreamHeadOptions;
   private messages: ReceivedMessage[] = [];
   private characters = 0;
-  private readonly waiting = new Set<(isGrown: boolean) => void>();
+  private current: Reading = Symbol("reading");
+  private readonly waiting = new Set<() => void>();
   private readers = 0;
   private stopping = new AbortController();
   private running: Promise<void> = Promise.resolve();
@@ -54,15 +58,19 @@ export class StreamHead {
     return this.messages.length > 0 && offset >= this.messages[0]!.offset && offset <= this.end;
   }
 
-  /** The next messages once there are some; undefined when they are no longer here. Throws when the stream is lost. */
-  async next(offset: number): Promise<readonly ReceivedMessage[] | undefined> {
-    while (this.holds(offset)) {
+  get reading(): Reading {
+    return this.current;
+  }
+
+  /** The next messages once there are some; undefined when they are no longer here. Throws when the reading is lost. */
+  async next(offset: number, reading: Reading): Promise<readonly ReceivedMessage[] | undefined> {
+    for (;;) {
+      if (reading !== this.current) throw unreachable(`reading ${this.options.topic}`);
+      if (!this.holds(offset)) return undefined;
       const from = this.messages.findLastIndex((message) => message.offset < offset) + 1;
       if (from < this.messages.length) return this.messages.slice(from, from + batchSize);
-      const isGrown = await new Promise<boolean>((resolve) => this.waiting.add(resolve));
-      if (!isGrown) throw unreachable(`reading ${this.options.topic}`);
+      await new Promise<void>((resolve) => this.waiting.add(resolve));
     }
-    return undefined;
   }
 
   private get end(): number {
@@ -95,7 +103,8 @@ export class StreamHead {
       open.close();
       this.messages = [];
       this.characters = 0;
-      this.wake(false);
+      this.current = Symbol("reading");
+      this.wake();
     }
   }
 
@@ -111,12 +120,12 @@ export class StreamHead {
       this.characters -= this.messages[dropped++]!.body.length;
     }
     if (dropped > 0) this.messages = this.messages.slice(dropped);
-    this.wake(true);
+    this.wake();
   }
 
-  private wake(isGrown: boolean): void {
+  private wake(): void {
     const waiting = [...this.waiting];
     this.waiting.clear();
-    for (const resolve of waiting) resolve(isGrown);
+    for (const resolve of waiting) resolve();
   }
 }

@@ -6,7 +6,7 @@ import { credit, Deliveries } from "./deliveries.ts";
 import { unreachable } from "./errors.ts";
 import type { Glance } from "./glance.ts";
 import { receivedMessage } from "./messages.ts";
-import type { StreamHead } from "./stream-head.ts";
+import type { Reading, StreamHead } from "./stream-head.ts";
 import { persist, unlessAborted } from "./turns.ts";
 
 /** The one partition of a stream. */
@@ -26,6 +26,11 @@ export interface StreamReaderOptions {
 interface Place {
   /** Undefined is the oldest message there is. */
   readonly offset: number | undefined;
+}
+
+interface PlaceAtHead {
+  readonly offset: number;
+  readonly reading: Reading;
 }
 
 /** Answers where to go on. */
@@ -90,14 +95,18 @@ export class StreamReader {
   }
 
   /** From there, or from where the group begins; answers where it goes on at the head. */
-  private async readAlone(place: Place | undefined, deliver: Deliver, signal: AbortSignal): Promise<number> {
+  private async readAlone(
+    place: Place | undefined,
+    deliver: Deliver,
+    signal: AbortSignal,
+  ): Promise<PlaceAtHead> {
     const { topic, connection, head } = this.options;
     const open = await connection.channelUnlessAborted(signal);
-    let arrived: number | undefined;
+    let arrived: PlaceAtHead | undefined;
     const deliveries = new Deliveries(open, async (messages) => {
-      const next = await deliver(messages.map(receivedMessage));
-      if (!head.holds(next)) return;
-      arrived = next;
+      const offset = await deliver(messages.map(receivedMessage));
+      if (!head.holds(offset)) return;
+      arrived = { offset, reading: head.reading };
       open.close();
     });
     try {
@@ -112,11 +121,11 @@ export class StreamReader {
   }
 
   /** Answers where it goes on alone, since it has fallen too far behind. */
-  private async readAtHead(offset: number, deliver: Deliver, signal: AbortSignal): Promise<number> {
-    for (let at = offset; ; ) {
-      const messages = await unlessAborted(signal, this.options.head.next(at));
-      if (messages === undefined) return at;
-      at = await unlessAborted(signal, deliver(messages));
+  private async readAtHead(arrived: PlaceAtHead, deliver: Deliver, signal: AbortSignal): Promise<number> {
+    for (let { offset, reading } = arrived; ; ) {
+      const messages = await unlessAborted(signal, this.options.head.next(offset, reading));
+      if (messages === undefined) return offset;
+      offset = await unlessAborted(signal, deliver(messages));
     }
   }
 
