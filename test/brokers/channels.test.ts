@@ -34,11 +34,11 @@ for (const [name, describeBroker] of brokers) {
 
     it("are told what can be sold, in messages that are as they are described", async () => {
       const random = seededRandom();
-      const skus = await Promise.all([40, 40, 5, 0].map((quantity) => shop.stocked(quantity)));
+      const skus = await Promise.all([80, 80, 5, 0].map((quantity) => shop.stocked(quantity)));
       await bustle(shop, skus, random);
 
       const heard = await channels.untilMirrored(skus);
-      expect(heard.length).toBeGreaterThan(20);
+      expect(heard.length).toBeGreaterThan(50);
       const types = new Set(heard.map(({ data }) => data.event_type));
       expect([...types].sort()).toEqual(["ADJUSTED", "COMMITTED", "RELEASED", "RESERVED"]);
       const shuffled = newest(random.shuffled([...heard, ...heard]).map(({ data }) => data));
@@ -346,7 +346,7 @@ async function bustle(shop: Shop, skus: readonly string[], random: Random): Prom
       }),
     () => shop.put(`/v1/carts/${shop.fresh("cart")}`, { lines: someLines(), customer_id: "berta" }),
   ];
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 24; round++) {
     await Promise.all(Array.from({ length: 5 }, () => random.pick(work)()));
     await sleep(random.integer(0, 50));
   }

@@ -32,12 +32,24 @@ export function createCatalog(options: CatalogOptions): Catalog {
     tracer,
     service: schema,
   });
+
+  /** The product stands, also where nobody can tell who has heard of it. */
+  async function untilFollowed(position: number): Promise<void> {
+    try {
+      await followed(position);
+    } catch (error) {
+      logger.warn(
+        { err: error, position },
+        "whether the followers of the catalogue have heard of a product is not known",
+      );
+    }
+  }
+
   return {
     async put(product_id, content, traceparent) {
       const command: CatalogCommand = { type: "PutProduct", product_id, content };
       const reply = await road.submit(traceparent === undefined ? command : { ...command, traceparent });
-      // The product stands, also where nobody can tell who has heard of it.
-      if (reply.accepted && reply.written !== undefined) await followed(reply.written).catch(() => false);
+      if (reply.accepted && reply.written !== undefined) await untilFollowed(reply.written);
       return reply;
     },
     product: (id) => findProduct(database, id),

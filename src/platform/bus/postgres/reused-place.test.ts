@@ -87,7 +87,7 @@ it("hears what stands in a place that was given out before a crash, to a transac
   await pool.end();
 });
 
-/** Ten seconds may be over sooner than thought. */
+/** It would write everything down every ten seconds, and on a slow machine before the crash. */
 async function findWalWriter(): Promise<number> {
   const title = `postgres: ${clusterName(embedded.cluster)}: walwriter`;
   for (const pid of await readdir("/proc")) {
